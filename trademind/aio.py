@@ -1,0 +1,65 @@
+"""The few asyncio tools that everything above shares: tracked tasks and backoff."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """Background tasks that are referenced, named, logged when they fail, and cancelled together.
+
+    The event loop holds tasks weakly and reports a failure only when the task is collected, so a bare
+    task can vanish or fail in silence. Every background task of TradeMind is started here.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Start `coroutine` as a task called `name` and keep it until it is done."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task %s failed", task.get_name(), exc_info=error)
+
+    async def cancel_all(self) -> None:
+        """Cancel every task and wait until each has ended."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Backoff:
+    """Exponentially growing waits with jitter: `first`, then twice as long each time, up to `limit`.
+
+    The jitter is "equal": half of the wait is fixed and half is random, so that clients that lost the
+    same server do not return in step and no wait is ever zero.
+    """
+
+    def __init__(self, *, first: float, limit: float, rng: random.Random | None = None) -> None:
+        self._first = first
+        self._limit = limit
+        self._rng = rng or random.Random()
+        self._attempt = 0
+
+    def next(self) -> float:
+        """Seconds to wait before the next attempt."""
+        # The exponent is capped so that an attempt counter that runs for days cannot overflow a float.
+        wait: float = min(self._limit, self._first * 2 ** min(self._attempt, 32))
+        self._attempt += 1
+        return wait / 2 + self._rng.random() * wait / 2
+
+    def reset(self) -> None:
+        """Start over, after a success."""
+        self._attempt = 0

@@ -1,0 +1,120 @@
+"""The Broker protocol: everything the rest of TradeMind may ask of a broker.
+
+Every call ends in a value or a `TradeMindError`, within its deadline. Reads of the account, positions,
+orders and executions are snapshots of the book: they return at once and never go over the wire. When
+the gateway goes away, every call that is waiting fails at once.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trademind.domain import (
+    Account,
+    Bar,
+    BarRequest,
+    ContractDetails,
+    ContractMatch,
+    ContractQuery,
+    Execution,
+    Order,
+    OrderChange,
+    OrderRequest,
+    PnL,
+    Position,
+    Quote,
+    SessionInfo,
+)
+
+
+class Broker(Protocol):
+    @property
+    def session(self) -> SessionInfo:
+        """Where the session stands. Always answers, connected or not."""
+        ...
+
+    async def get_account(self) -> Account:
+        """The account's figures.
+
+        Raises:
+            Unavailable: not connected or not synchronised, so there is nothing true to say.
+        """
+        ...
+
+    async def get_positions(self) -> tuple[Position, ...]:
+        """Open positions, by symbol. Raises `Unavailable` like `get_account`."""
+        ...
+
+    async def get_pnl(self) -> PnL:
+        """Daily, unrealized and realized profit and loss. Raises `Unavailable` like `get_account`."""
+        ...
+
+    async def get_orders(self, *, working: bool | None = None) -> tuple[Order, ...]:
+        """Orders of this day and those still working, newest first.
+
+        Args:
+            working: True for working orders only, False for those that are done, None for all.
+        """
+        ...
+
+    async def get_order(self, order_id: str) -> Order:
+        """One order, by TradeMind's id or the client order id. Raises `OrderNotFound`."""
+        ...
+
+    async def get_executions(self, *, order_id: str | None = None) -> tuple[Execution, ...]:
+        """Fills of this day, newest first, of one order or of all."""
+        ...
+
+    async def place_order(self, request: OrderRequest) -> Order:
+        """Place an order and return it once IB has acknowledged it.
+
+        A repeated `client_order_id` returns the order it made the first time and places nothing.
+
+        Raises:
+            Unavailable: no session; nothing was sent.
+            LiveTradingNotAllowed: a live account without ALLOW_LIVE; nothing was sent.
+            ContractNotFound, AmbiguousContract: nothing was sent.
+            DuplicateOrder: the client order id belongs to another order.
+            OrderRejected: IB refused it.
+            OrderOutcomeUnknown: no answer in time, or the connection broke after sending.
+        """
+        ...
+
+    async def modify_order(self, order_id: str, change: OrderChange) -> Order:
+        """Change a working order. Raises `OrderNotFound`, `OrderNotWorking`, `OrderRejected` and as above."""
+        ...
+
+    async def cancel_order(self, order_id: str) -> Order:
+        """Ask for a cancel; the order returned may still be `pending_cancel`.
+
+        Raises:
+            OrderNotFound, OrderNotWorking, Unavailable, CancelRejected, NoAnswer.
+        """
+        ...
+
+    async def cancel_all_orders(self) -> tuple[Order, ...]:
+        """Ask to cancel every working order placed through this client id; returns them."""
+        ...
+
+    async def get_quotes(self, queries: Sequence[ContractQuery]) -> tuple[Quote, ...]:
+        """The latest quote of each, in the order asked.
+
+        The first question about an instrument subscribes to it and waits for a full quote; what has not
+        come by the deadline is None. Raises `ContractNotFound`, `AmbiguousContract`, `Unavailable`.
+        """
+        ...
+
+    async def get_quote(self, query: ContractQuery) -> Quote:
+        """As `get_quotes`, for one."""
+        ...
+
+    async def get_bars(self, query: ContractQuery, request: BarRequest) -> tuple[Bar, ...]:
+        """Historical bars, oldest first. The last one may still be forming."""
+        ...
+
+    async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:
+        """Contracts whose symbol or name matches `text`."""
+        ...
+
+    async def qualify(self, query: ContractQuery) -> ContractDetails:
+        """The one contract that `query` means. Raises `ContractNotFound`, `AmbiguousContract`."""
+        ...

@@ -1,0 +1,396 @@
+"""The book: what TradeMind knows of the account, its orders, fills and figures.
+
+A broker implementation feeds it reports as they arrive; reads are answered from it and never go over the
+wire. The book is where IB's repeated, reordered and contradictory reports become one monotonic account of
+what happened: order statuses follow the transition table, fills are counted by exec id, and what has not
+been reported is None.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from trademind.clock import Clock
+from trademind.domain import (
+    Account,
+    Contract,
+    DataSource,
+    Execution,
+    Notice,
+    Order,
+    OrderStatus,
+    PnL,
+    Position,
+    Side,
+)
+from trademind.domain.orders import TRANSITIONS, is_key
+
+log = logging.getLogger(__name__)
+
+MAX_NOTICES = 20
+"""Notices kept per order: an order that IB comments on all day must not grow without bound."""
+
+AVG_PRICE_STEP = Decimal("0.00000001")
+"""Average prices are rounded here: finer than any price increment, and printable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """The terms of an order, as an open-order or completed-order message states them."""
+
+    perm_id: int
+    ib_order_id: int | None
+    client_id: int | None
+    account_id: str
+    contract: Contract
+    side: Side
+    quantity: Decimal
+    order_type: str
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    tif: str
+    outside_rth: bool
+    order_ref: str
+
+
+class Book:
+    """One account's truth. `own_client_id` tells TradeMind's orders from those made elsewhere."""
+
+    def __init__(self, clock: Clock, own_client_id: int) -> None:
+        self._clock = clock
+        self._own_client_id = own_client_id
+        self._orders: dict[str, Order] = {}
+        self._by_perm_id: dict[int, str] = {}
+        self._by_ib_id: dict[tuple[int, int], str] = {}
+        self._executions: dict[str, Execution] = {}
+        """By the part of the exec id that a correction shares with what it corrects."""
+        self._fills_by_perm_id: dict[int, set[str]] = {}
+        self._early_commissions: dict[str, tuple[Decimal, str, Decimal | None]] = {}
+        self._order_watchers: list[Callable[[Order], None]] = []
+        self.open_account("", DataSource.IB_LIVE)
+
+    # The account -------------------------------------------------------------------------------
+
+    def open_account(self, account_id: str, source: DataSource) -> None:
+        """Begin a new set of snapshots: figures and positions start out unknown."""
+        self._account_id = account_id
+        self._source = source
+        self._as_of = self._clock.now()
+        self._currency = ""
+        self._values: dict[str, Decimal] = {}
+        self._positions: dict[int, Position] = {}
+        self._pnl = PnL(
+            account_id=account_id,
+            source=source,
+            as_of=self._as_of,
+            daily_pnl=None,
+            unrealized_pnl=None,
+            realized_pnl=None,
+        )
+
+    def set_value(self, tag: str, value: Decimal, currency: str) -> None:
+        """Record one of IB's account values, stated in the account's base currency."""
+        if tag == "NetLiquidation":
+            self._currency = currency
+        self._values[tag] = value
+        self._as_of = self._clock.now()
+
+    def set_position(self, position: Position) -> None:
+        """Record a holding; a quantity of zero closes it."""
+        if position.quantity == 0:
+            self._positions.pop(position.contract.con_id, None)
+        else:
+            self._positions[position.contract.con_id] = position
+        self._as_of = self._clock.now()
+
+    def set_holding(self, contract: Contract, quantity: Decimal, avg_cost: Decimal) -> None:
+        """Record a holding from a message that knows no market value; known market figures are kept only
+        while the quantity they were reckoned for is still the same."""
+        known = self._positions.get(contract.con_id)
+        if known is not None and known.quantity == quantity:
+            position = replace(known, avg_cost=avg_cost)
+        else:
+            position = Position(
+                account_id=self._account_id,
+                contract=contract,
+                quantity=quantity,
+                avg_cost=avg_cost,
+                market_price=known.market_price if known else None,
+                market_value=None,
+                unrealized_pnl=None,
+                realized_pnl=known.realized_pnl if known else None,
+            )
+        self.set_position(position)
+
+    def keep_positions(self, con_ids: set[int]) -> None:
+        """A complete list of holdings has come: whatever is not on it has been closed."""
+        for con_id in self._positions.keys() - con_ids:
+            del self._positions[con_id]
+
+    def set_pnl(self, daily: Decimal | None, unrealized: Decimal | None, realized: Decimal | None) -> None:
+        self._pnl = PnL(
+            account_id=self._account_id,
+            source=self._source,
+            as_of=self._clock.now(),
+            daily_pnl=daily,
+            unrealized_pnl=unrealized,
+            realized_pnl=realized,
+        )
+
+    def account(self) -> Account:
+        value = self._values.get
+        return Account(
+            account_id=self._account_id,
+            currency=self._currency,
+            source=self._source,
+            as_of=self._as_of,
+            net_liquidation=value("NetLiquidation"),
+            total_cash_value=value("TotalCashValue"),
+            buying_power=value("BuyingPower"),
+            available_funds=value("AvailableFunds"),
+            excess_liquidity=value("ExcessLiquidity"),
+            equity_with_loan_value=value("EquityWithLoanValue"),
+            init_margin_req=value("InitMarginReq"),
+            maint_margin_req=value("MaintMarginReq"),
+            gross_position_value=value("GrossPositionValue"),
+            unrealized_pnl=value("UnrealizedPnL"),
+            realized_pnl=value("RealizedPnL"),
+        )
+
+    def positions(self) -> tuple[Position, ...]:
+        return tuple(sorted(self._positions.values(), key=lambda p: (p.contract.symbol, p.contract.con_id)))
+
+    def pnl(self) -> PnL:
+        return self._pnl
+
+    # Orders ------------------------------------------------------------------------------------
+
+    def watch_orders(self, watcher: Callable[[Order], None]) -> None:
+        """Have `watcher` called with every order that changes. It must be quick and must not raise."""
+        self._order_watchers.append(watcher)
+
+    def order(self, order_id: str) -> Order | None:
+        return self._orders.get(order_id)
+
+    def orders(self) -> tuple[Order, ...]:
+        """All orders, newest first."""
+        return tuple(
+            sorted(self._orders.values(), key=lambda o: (o.created_at, o.perm_id or 0), reverse=True)
+        )
+
+    def order_of(self, client_id: int | None, ib_order_id: int | None, perm_id: int) -> Order | None:
+        """The order a message speaks of. The perm id decides; the pair of ids is reused over time."""
+        if perm_id and (key := self._by_perm_id.get(perm_id)):
+            return self._orders[key]
+        if client_id is None or not ib_order_id:
+            return None
+        order = self._orders.get(self._by_ib_id.get((client_id, ib_order_id), ""))
+        if order is not None and perm_id and order.perm_id not in (None, perm_id):
+            return None
+        return order
+
+    def add_order(self, order: Order) -> None:
+        """Enter an order that is about to be sent."""
+        self._put(order)
+
+    def report_order(self, report: OrderReport) -> Order:
+        """Enter or update an order from a message that states its terms."""
+        now = self._clock.now()
+        order = self.order_of(report.client_id, report.ib_order_id, report.perm_id)
+        if order is None and (pending := self._orders.get(report.order_ref)) and pending.perm_id is None:
+            order = pending
+        if order is None:
+            filled = sum((e.quantity for e in self._fills_of(report.perm_id)), Decimal(0))
+            own = report.client_id in (None, self._own_client_id) and is_key(report.order_ref)
+            key = report.order_ref if own and report.order_ref not in self._orders else f"ib-{report.perm_id}"
+            order = Order(
+                id=key,
+                client_order_id=key if key == report.order_ref else None,
+                perm_id=report.perm_id or None,
+                ib_order_id=report.ib_order_id,
+                client_id=report.client_id,
+                account_id=report.account_id,
+                contract=report.contract,
+                side=report.side,
+                quantity=report.quantity,
+                order_type=report.order_type,
+                limit_price=report.limit_price,
+                stop_price=report.stop_price,
+                tif=report.tif,
+                outside_rth=report.outside_rth,
+                order_ref=report.order_ref,
+                status=OrderStatus.PENDING_SUBMIT,
+                filled_quantity=filled,
+                remaining_quantity=report.quantity - filled,
+                avg_fill_price=None,
+                commission=None,
+                created_at=now,
+                updated_at=now,
+                external=not own,
+            )
+        else:
+            order = replace(
+                order,
+                perm_id=report.perm_id or order.perm_id,
+                ib_order_id=report.ib_order_id or order.ib_order_id,
+                client_id=order.client_id if report.client_id is None else report.client_id,
+                quantity=report.quantity,
+                limit_price=report.limit_price,
+                stop_price=report.stop_price,
+                order_type=report.order_type,
+                tif=report.tif,
+                remaining_quantity=report.quantity - order.filled_quantity,
+            )
+        return self._settle(order)
+
+    def report_status(
+        self, order: Order, status: OrderStatus, *, filled: Decimal, avg_price: Decimal | None
+    ) -> Order:
+        """Apply a status message. Fills never shrink, and a status the table does not allow is ignored."""
+        if filled > order.filled_quantity:
+            order = replace(
+                order,
+                filled_quantity=filled,
+                remaining_quantity=order.quantity - filled,
+                avg_fill_price=avg_price or order.avg_fill_price,
+            )
+        return self._settle(self._moved(order, status))
+
+    def reject(self, order: Order, reason: str) -> Order:
+        """IB refused the order."""
+        return self._settle(replace(self._moved(order, OrderStatus.REJECTED), reason=reason))
+
+    def note(self, order: Order, ib_code: int, message: str) -> Order:
+        """Keep what IB said about an order; its status stays."""
+        notice = Notice(time=self._clock.now(), ib_code=ib_code, message=message)
+        return self._settle(replace(order, notices=(*order.notices, notice)[-MAX_NOTICES:]))
+
+    def give_reason(self, order: Order, status: OrderStatus, reason: str) -> Order:
+        return self._settle(replace(self._moved(order, status), reason=reason))
+
+    def connection_lost(self) -> None:
+        """Orders without an acknowledgement may or may not exist from now on."""
+        for order in list(self._orders.values()):
+            if order.status is OrderStatus.PENDING_SUBMIT:
+                self.give_reason(order, OrderStatus.UNKNOWN, "the connection broke before IB acknowledged it")
+
+    def synchronised(self, reported: set[int]) -> None:
+        """Open and completed orders and executions are all in; `reported` are the perm ids among them.
+
+        An order that IB never acknowledged and does not know was never sent. One that was working and is
+        on neither list is unknown: IB has dropped it from its day's lists, which says nothing about how it
+        ended.
+        """
+        for order in list(self._orders.values()):
+            if order.status.is_done or order.external:
+                continue
+            if order.perm_id is None:
+                if order.status is OrderStatus.UNKNOWN:
+                    self.give_reason(order, OrderStatus.NEVER_SENT, "IB does not know this order")
+            elif order.perm_id not in reported:
+                self.give_reason(order, OrderStatus.UNKNOWN, "IB no longer lists this order")
+
+    def _moved(self, order: Order, status: OrderStatus) -> Order:
+        if status is order.status:
+            return order
+        if status not in TRANSITIONS[order.status]:
+            log.debug("order %s: late report %s ignored while %s", order.id, status, order.status)
+            return order
+        return replace(order, status=status)
+
+    def _settle(self, order: Order) -> Order:
+        """Let the fills on record have the last word, then store the order and tell the watchers."""
+        fills = self._fills_of(order.perm_id)
+        filled = sum((fill.quantity for fill in fills), Decimal(0))
+        if fills and filled >= order.filled_quantity:
+            cost = sum((fill.price * fill.quantity for fill in fills), Decimal(0))
+            order = replace(
+                order,
+                filled_quantity=filled,
+                remaining_quantity=order.quantity - filled,
+                avg_fill_price=(cost / filled).quantize(AVG_PRICE_STEP),
+            )
+            commissions = [fill.commission for fill in fills if fill.commission is not None]
+            if len(commissions) == len(fills):
+                order = replace(order, commission=sum(commissions, Decimal(0)))
+        if 0 < order.quantity <= order.filled_quantity:
+            order = self._moved(order, OrderStatus.FILLED)
+        elif order.filled_quantity > 0 and order.status in (
+            OrderStatus.PENDING_SUBMIT,
+            OrderStatus.SUBMITTED,
+            OrderStatus.UNKNOWN,
+        ):
+            order = self._moved(order, OrderStatus.PARTIALLY_FILLED)
+        known = self._orders.get(order.id)
+        if order != known:
+            order = replace(order, updated_at=self._clock.now())
+            self._put(order)
+        return order
+
+    def _put(self, order: Order) -> None:
+        self._orders[order.id] = order
+        if order.perm_id:
+            self._by_perm_id[order.perm_id] = order.id
+        if order.client_id is not None and order.ib_order_id:
+            self._by_ib_id[order.client_id, order.ib_order_id] = order.id
+        for watcher in self._order_watchers:
+            watcher(order)
+
+    # Executions --------------------------------------------------------------------------------
+
+    def add_execution(self, execution: Execution) -> None:
+        """Record a fill. The same exec id again changes nothing; a correction replaces what it corrects."""
+        known = self._executions.get(_fill_key(execution.exec_id))
+        if known is not None and known.exec_id == execution.exec_id:
+            return
+        early = self._early_commissions.pop(execution.exec_id, None)
+        if early is not None:
+            commission, currency, realized = early
+            execution = replace(
+                execution, commission=commission, commission_currency=currency, realized_pnl=realized
+            )
+        order = self.order_of(execution.client_id, execution.ib_order_id, execution.perm_id)
+        if order is not None:
+            execution = replace(execution, order_id=order.id)
+            if order.perm_id is None:
+                order = replace(order, perm_id=execution.perm_id)
+        key = _fill_key(execution.exec_id)
+        self._executions[key] = execution
+        self._fills_by_perm_id.setdefault(execution.perm_id, set()).add(key)
+        if order is not None:
+            self._settle(order)
+
+    def report_commission(
+        self, exec_id: str, commission: Decimal, currency: str, realized_pnl: Decimal | None
+    ) -> None:
+        """Record a commission report. One that comes before its fill waits for it."""
+        execution = self._executions.get(_fill_key(exec_id))
+        if execution is None or execution.exec_id != exec_id:
+            self._early_commissions[exec_id] = (commission, currency, realized_pnl)
+            return
+        self._executions[_fill_key(exec_id)] = replace(
+            execution, commission=commission, commission_currency=currency, realized_pnl=realized_pnl
+        )
+        if order := self.order_of(execution.client_id, execution.ib_order_id, execution.perm_id):
+            self._settle(order)
+
+    def executions(self) -> tuple[Execution, ...]:
+        """All fills, newest first, each with the id of its order where the book has it."""
+        fills = [
+            fill if fill.order_id else replace(fill, order_id=self._by_perm_id.get(fill.perm_id))
+            for fill in self._executions.values()
+        ]
+        return tuple(sorted(fills, key=lambda fill: (fill.time, fill.exec_id), reverse=True))
+
+    def _fills_of(self, perm_id: int | None) -> list[Execution]:
+        return [self._executions[key] for key in self._fills_by_perm_id.get(perm_id or 0, ())]
+
+
+def _fill_key(exec_id: str) -> str:
+    """What a fill and its corrections have in common: all but the part after the last full stop.
+
+    Source: IB's TWS API documentation on executions: a correction has the id of what it corrects, but for
+    the digits after the final period.
+    """
+    return exec_id.rpartition(".")[0] or exec_id

@@ -1,0 +1,214 @@
+"""`IBKRBroker`: the one object that endpoints, scripts and notebooks use."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from trademind.brokers.book import Book
+from trademind.brokers.ibkr.contracts import Contracts
+from trademind.brokers.ibkr.history import fetch_bars
+from trademind.brokers.ibkr.market_data import Quotes
+from trademind.brokers.ibkr.orders import Orders
+from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
+from trademind.brokers.ibkr.supervisor import Supervisor
+from trademind.clock import Clock, SystemClock
+from trademind.domain import (
+    Account,
+    Bar,
+    BarRequest,
+    ContractDetails,
+    ContractMatch,
+    ContractQuery,
+    Execution,
+    Order,
+    OrderChange,
+    OrderRequest,
+    PnL,
+    Position,
+    Quote,
+    SessionInfo,
+)
+from trademind.errors import OrderNotFound, TradeMindError
+
+
+class IBKRBroker:
+    """A session with TWS, IB Gateway or the paper gateway, on the running event loop.
+
+        async with IBKRBroker(port=4002) as broker:
+            print(await broker.get_account())
+
+    Reads are answered from the book; commands wait for IB's answer up to a deadline. When the connection
+    breaks, every waiting call fails at once and the broker reconnects by itself, always with the same
+    client id. See `trademind.brokers.base.Broker` for the contract of each method.
+
+    Args:
+        host, port: Where the gateway's API listens. 4002 IB Gateway paper, 4001 live; 7497 TWS paper, 7496
+            live.
+        client_id: This program's id at the gateway; each program needs its own.
+        account: Which account to use; needed where the login has several.
+        allow_live: Allow orders for a live account. Without it such an account is read-only.
+        require_paper: Refuse to connect to a live account at all.
+        connect_timeout: Seconds for a connection with all its first snapshots.
+        request_timeout: Seconds for the answer to a question.
+        order_timeout: Seconds for the acknowledgement of an order.
+        max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 4002,
+        client_id: int = 1,
+        *,
+        account: str | None = None,
+        allow_live: bool = False,
+        require_paper: bool = False,
+        connect_timeout: float = 10.0,
+        request_timeout: float = 15.0,
+        order_timeout: float = 10.0,
+        max_requests_per_second: int = 45,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        options = SessionOptions(
+            host=host,
+            port=port,
+            client_id=client_id,
+            account=account,
+            allow_live=allow_live,
+            require_paper=require_paper,
+            connect_timeout=connect_timeout,
+            request_timeout=request_timeout,
+            order_timeout=order_timeout,
+            max_requests_per_second=max_requests_per_second,
+        )
+        self._book = Book(clock, client_id)
+        self._contracts = Contracts(self._session)
+        self._quotes = Quotes(self._session, clock)
+        self._orders = Orders(self._session, self._book, self._contracts, clock, client_id)
+        self._supervisor = Supervisor(
+            options,
+            self._book,
+            Handlers(
+                order_error=self._orders.on_error,
+                line_error=self._quotes.on_error,
+                tickers=self._quotes.on_tickers,
+                upstream=self._on_upstream,
+            ),
+            clock,
+            on_ready=self._quotes.restore,
+            on_lost=self._on_lost,
+        )
+
+    def _session(self) -> Session:
+        return self._supervisor.session()
+
+    def _on_upstream(self, code: int) -> None:
+        self._supervisor.on_upstream(code)
+
+    def _on_lost(self, error: TradeMindError) -> None:
+        self._orders.connection_lost(error)
+        self._quotes.connection_lost(error)
+
+    # The session -------------------------------------------------------------------------------
+
+    async def connect(self) -> bool:
+        """Connect, log on and bring in the first snapshots; stay connected from then on.
+
+        Returns:
+            True; it never returns False.
+
+        Raises:
+            GatewayRefused: nothing listens there.
+            ClientIdInUse: another program has this client id.
+            NotSynchronised: something listens, but did not deliver everything in time.
+            AccountNotFound: the account is not the login's, or has to be named.
+            LiveAccountNotAllowed: a live account where paper is required.
+        """
+        await self._supervisor.connect()
+        return True
+
+    async def start(self) -> None:
+        """Connect in the background and keep trying: for a server, which starts without its gateway too."""
+        await self._supervisor.start()
+
+    async def disconnect(self) -> None:
+        """Close the session. Calls that wait fail with `NotConnected`."""
+        await self._supervisor.close()
+        await self._orders.close()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+    @property
+    def session(self) -> SessionInfo:
+        """Where the session stands."""
+        return self._supervisor.info()
+
+    # Reads -------------------------------------------------------------------------------------
+
+    async def get_account(self) -> Account:
+        self._supervisor.check_readable()
+        return self._book.account()
+
+    async def get_positions(self) -> tuple[Position, ...]:
+        self._supervisor.check_readable()
+        return self._book.positions()
+
+    async def get_pnl(self) -> PnL:
+        self._supervisor.check_readable()
+        return self._book.pnl()
+
+    async def get_orders(self, *, working: bool | None = None) -> tuple[Order, ...]:
+        self._supervisor.check_readable()
+        return tuple(o for o in self._book.orders() if working is None or o.status.is_done is not working)
+
+    async def get_order(self, order_id: str) -> Order:
+        order = self._book.order(order_id)
+        if order is None:
+            self._supervisor.check_readable()
+            raise OrderNotFound(f"there is no order {order_id}")
+        return order
+
+    async def get_executions(self, *, order_id: str | None = None) -> tuple[Execution, ...]:
+        self._supervisor.check_readable()
+        return tuple(e for e in self._book.executions() if order_id is None or e.order_id == order_id)
+
+    # Commands ----------------------------------------------------------------------------------
+
+    async def place_order(self, request: OrderRequest) -> Order:
+        return await self._orders.place(request)
+
+    async def modify_order(self, order_id: str, change: OrderChange) -> Order:
+        return await self._orders.modify(order_id, change)
+
+    async def cancel_order(self, order_id: str) -> Order:
+        return await self._orders.cancel(order_id)
+
+    async def cancel_all_orders(self) -> tuple[Order, ...]:
+        return await self._orders.cancel_all()
+
+    # The market --------------------------------------------------------------------------------
+
+    async def get_quotes(self, queries: Sequence[ContractQuery]) -> tuple[Quote, ...]:
+        contracts = [(await self._contracts.qualify(query)).contract for query in queries]
+        return await self._quotes.get(contracts)
+
+    async def get_quote(self, query: ContractQuery) -> Quote:
+        return (await self.get_quotes([query]))[0]
+
+    async def get_bars(self, query: ContractQuery, request: BarRequest) -> tuple[Bar, ...]:
+        details = await self._contracts.qualify(query)
+        return await fetch_bars(self._session, details.contract, request)
+
+    async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:
+        return await self._contracts.search(text)
+
+    async def qualify(self, query: ContractQuery) -> ContractDetails:
+        return await self._contracts.qualify(query)

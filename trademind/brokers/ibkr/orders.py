@@ -1,0 +1,408 @@
+"""Orders: placing, changing and cancelling them, each until IB has said what it made of it.
+
+A command is sent once and never again on a guess: without an answer by the deadline its outcome is
+unknown, and says so. The caller going away does not interrupt a command that is under way.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable
+from decimal import Decimal
+from uuid import uuid4
+
+import ib_async
+
+from trademind.aio import Tasks
+from trademind.brokers.book import Book
+from trademind.brokers.ibkr import convert
+from trademind.brokers.ibkr.codes import Severity, code_of, error_from
+from trademind.brokers.ibkr.contracts import Contracts
+from trademind.brokers.ibkr.session import Session
+from trademind.clock import Clock
+from trademind.domain import (
+    Contract,
+    ContractDetails,
+    ContractQuery,
+    Order,
+    OrderChange,
+    OrderRequest,
+    OrderStatus,
+)
+from trademind.errors import (
+    AccountNotFound,
+    CancelRejected,
+    Conflict,
+    ConnectionLost,
+    DuplicateOrder,
+    Invalid,
+    NoAnswer,
+    OrderNotFound,
+    OrderNotWorking,
+    OrderOutcomeUnknown,
+    OrderRejected,
+    TradeMindError,
+)
+
+_CANCEL_ANSWERED = frozenset({OrderStatus.PENDING_CANCEL, OrderStatus.CANCELED, OrderStatus.FILLED})
+
+
+class _Waiter:
+    """Someone waiting for news of one order: until `condition` holds for it, or an error ends the wait."""
+
+    def __init__(self, order_id: str, condition: Callable[[Order], bool]) -> None:
+        self.order_id = order_id
+        self.condition = condition
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fulfil(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, error: TradeMindError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Orders:
+    """The order desk. `session` gives a session that is ready, or raises what there is to say instead."""
+
+    def __init__(
+        self,
+        session: Callable[[], Session],
+        book: Book,
+        contracts: Contracts,
+        clock: Clock,
+        own_client_id: int,
+    ) -> None:
+        self._session = session
+        self._book = book
+        self._contracts = contracts
+        self._clock = clock
+        self._own_client_id = own_client_id
+        self._waiters: list[_Waiter] = []
+        self._placing: dict[str, asyncio.Task[Order]] = {}
+        self._asked: dict[str, OrderRequest] = {}
+        """What each key was first used for, as a modified order no longer shows it."""
+        self._tasks = Tasks()
+        book.watch_orders(self._on_order)
+
+    # Placing -----------------------------------------------------------------------------------
+
+    async def place(self, request: OrderRequest) -> Order:
+        """See `Broker.place_order`."""
+        key = request.client_order_id or f"tm-{uuid4().hex[:24]}"
+        task = self._placing.get(key)
+        known = self._book.order(key)
+        if task is not None or known is not None:
+            first = self._asked.get(key)
+            if not (first == request if first else known and _same_terms(known, request)):
+                raise DuplicateOrder(
+                    f"client_order_id {key} belongs to an order with other terms; give a new order a new one"
+                )
+        if task is None:
+            if known is not None:
+                return known
+            self._asked[key] = request
+            task = self._placing[key] = self._tasks.spawn(self._place(request, key), name=f"place {key}")
+            task.add_done_callback(lambda _: self._placed(key))
+        return await asyncio.shield(task)
+
+    def _placed(self, key: str) -> None:
+        del self._placing[key]
+        if self._book.order(key) is None:  # refused before it became an order: the key is free again
+            self._asked.pop(key, None)
+
+    async def _place(self, request: OrderRequest, key: str) -> Order:
+        session = self._session()
+        session.check_trading()
+        assert session.account_id is not None
+        if request.account_id not in (None, session.account_id):
+            raise AccountNotFound(f"this session trades {session.account_id}, not {request.account_id}")
+        details = await self._contracts.qualify(request.query)
+        _check_increments(details, request.quantity, request.limit_price, request.stop_price)
+        # Qualifying may have taken a round trip: what was true before it may be so no longer.
+        session = self._session()
+        session.check_trading()
+        assert session.account_id is not None
+        ib_order = convert.to_ib_order(request, account=session.account_id, order_ref=key)
+        ib_order.orderId = session.requests.new_id()
+        order = self._new_order(request, key, details.contract, session.account_id, ib_order.orderId)
+        self._book.add_order(order)
+        with self._waiting(order.id, lambda o: o.status is not OrderStatus.PENDING_SUBMIT) as waiter:
+            try:
+                session.ib.placeOrder(convert.to_ib_reference(details.contract), ib_order)
+            except ConnectionError as error:
+                self._book.give_reason(order, OrderStatus.NEVER_SENT, "the connection was gone")
+                raise ConnectionLost("the connection to the gateway broke; nothing was sent") from error
+            await self._answer(
+                waiter, session, order.id, f"{request.side} {request.quantity} {request.symbol}"
+            )
+        return self._outcome(order.id)
+
+    def _outcome(self, order_id: str) -> Order:
+        order = self._known(order_id)
+        if order.status is OrderStatus.UNKNOWN:
+            raise _outcome_unknown(order, "the connection broke before IB acknowledged it")
+        if order.status is OrderStatus.REJECTED:
+            code = order.notices[-1].ib_code if order.notices else None
+            raise OrderRejected(
+                f"IB rejected the order: {order.reason}", ib_code=code, extra={"order_id": order.id}
+            )
+        return order
+
+    async def _answer(self, waiter: _Waiter, session: Session, order_id: str, what: str) -> None:
+        try:
+            async with asyncio.timeout(session.options.order_timeout):
+                await waiter.future
+        except TimeoutError:
+            order = self._book.give_reason(
+                self._known(order_id),
+                OrderStatus.UNKNOWN,
+                f"no answer in {session.options.order_timeout:g} s",
+            )
+            raise _outcome_unknown(order, f"IB gave no answer to {what}") from None
+
+    def _new_order(
+        self, request: OrderRequest, key: str, contract: Contract, account_id: str, ib_order_id: int
+    ) -> Order:
+        now = self._clock.now()
+        return Order(
+            id=key,
+            client_order_id=key,
+            perm_id=None,
+            ib_order_id=ib_order_id,
+            client_id=self._own_client_id,
+            account_id=account_id,
+            contract=contract,
+            side=request.side,
+            quantity=request.quantity,
+            order_type=request.order_type,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
+            tif=request.tif,
+            outside_rth=request.outside_rth,
+            order_ref=key,
+            status=OrderStatus.PENDING_SUBMIT,
+            filled_quantity=Decimal(0),
+            remaining_quantity=request.quantity,
+            avg_fill_price=None,
+            commission=None,
+            created_at=now,
+            updated_at=now,
+            external=False,
+        )
+
+    # Changing ----------------------------------------------------------------------------------
+
+    async def modify(self, order_id: str, change: OrderChange) -> Order:
+        """See `Broker.modify_order`."""
+        return await asyncio.shield(
+            self._tasks.spawn(self._modify(order_id, change), name=f"modify {order_id}")
+        )
+
+    async def _modify(self, order_id: str, change: OrderChange) -> Order:
+        order, session = self._working(order_id)
+        session.check_trading()
+        _check_change(order, change)
+        contract = order.contract
+        details = await self._contracts.qualify(
+            ContractQuery(con_id=contract.con_id, exchange=contract.exchange or "SMART")
+        )
+        quantity = order.quantity if change.quantity is None else change.quantity
+        _check_increments(details, quantity, change.limit_price, change.stop_price)
+        if quantity < order.filled_quantity:
+            raise Invalid([("quantity", f"{order.filled_quantity} are filled already; it cannot be less")])
+        order, session = self._working(order_id)
+        ib_contract, ib_order = self._on_record(session, order)
+        ib_order.totalQuantity = convert.on_wire(quantity)
+        if change.limit_price is not None:
+            ib_order.lmtPrice = convert.on_wire(change.limit_price)
+        if change.stop_price is not None:
+            ib_order.auxPrice = convert.on_wire(change.stop_price)
+        if change.tif is not None:
+            ib_order.tif = change.tif.value
+        ib_order.transmit = True
+
+        def is_changed(now: Order) -> bool:
+            return now.status.is_done or (
+                now.quantity == quantity
+                and (change.limit_price is None or now.limit_price == change.limit_price)
+                and (change.stop_price is None or now.stop_price == change.stop_price)
+                and (change.tif is None or now.tif == change.tif)
+            )
+
+        with self._waiting(order.id, is_changed) as waiter:
+            # Not `IB.placeOrder`: it fails on an order that ib_async takes for done after a mere warning.
+            session.ib.client.placeOrder(order.ib_order_id, ib_contract, ib_order)
+            if is_changed(order):  # the terms are already these, so that no news will come of it
+                return order
+            try:
+                async with asyncio.timeout(session.options.order_timeout):
+                    await waiter.future
+            except TimeoutError:
+                raise NoAnswer(
+                    f"IB did not confirm the change of {order.id}; read the order before trying again"
+                ) from None
+        return self._known(order_id)
+
+    def _on_record(self, session: Session, order: Order) -> tuple[ib_async.Contract, ib_async.Order]:
+        """The order with everything IB has on it, to be sent back with a few fields changed."""
+        trade = session.ib.wrapper.trades.get((self._own_client_id, order.ib_order_id or 0))
+        if trade is None:
+            raise Conflict(
+                f"IB has not listed order {order.id} in this session; cancel it and place a new one"
+            )
+        return trade.contract, copy.copy(trade.order)
+
+    # Cancelling --------------------------------------------------------------------------------
+
+    async def cancel(self, order_id: str) -> Order:
+        """See `Broker.cancel_order`."""
+        return await asyncio.shield(self._tasks.spawn(self._cancel(order_id), name=f"cancel {order_id}"))
+
+    async def _cancel(self, order_id: str) -> Order:
+        order, session = self._working(order_id)
+        session.check_trading()
+        with self._waiting(order_id, lambda o: o.status in _CANCEL_ANSWERED or o.status.is_done) as waiter:
+            session.ib.client.cancelOrder(order.ib_order_id, "")
+            try:
+                async with asyncio.timeout(session.options.order_timeout):
+                    await waiter.future
+            except TimeoutError:
+                raise NoAnswer(
+                    f"IB did not answer the cancel of {order_id}; it may still be working"
+                ) from None
+        return self._known(order_id)
+
+    async def cancel_all(self) -> tuple[Order, ...]:
+        """See `Broker.cancel_all_orders`."""
+        self._session().check_trading()
+        working = [o for o in self._book.orders() if not o.status.is_done and not o.external]
+        answers = await asyncio.gather(*(self.cancel(o.id) for o in working), return_exceptions=True)
+        for answer in answers:
+            # One that was done in the meantime needed no cancel; anything else the caller must know.
+            if isinstance(answer, BaseException) and not isinstance(answer, OrderNotWorking):
+                raise answer
+        return tuple(self._known(o.id) for o in working)
+
+    # What both need ----------------------------------------------------------------------------
+
+    def _known(self, order_id: str) -> Order:
+        if (order := self._book.order(order_id)) is None:
+            raise OrderNotFound(f"there is no order {order_id}")
+        return order
+
+    def _working(self, order_id: str) -> tuple[Order, Session]:
+        """An order of this client id that is working, and the session to say so to."""
+        session = self._session()
+        order = self._known(order_id)
+        if order.status.is_done:
+            raise OrderNotWorking(f"order {order_id} is {order.status} already")
+        if order.external or not order.ib_order_id:
+            raise Conflict(
+                f"order {order_id} was placed elsewhere (client id {order.client_id}); change it there"
+            )
+        return order, session
+
+    def _waiting(self, order_id: str, condition: Callable[[Order], bool]) -> "_Listening":
+        return _Listening(self._waiters, _Waiter(order_id, condition))
+
+    def _on_order(self, order: Order) -> None:
+        for waiter in self._waiters:
+            if waiter.order_id == order.id and waiter.condition(order):
+                waiter.fulfil()
+
+    def on_error(self, ib_order_id: int, code: int, message: str) -> bool:
+        """An error message about an order. Returns whether it was one of ours.
+
+        A new order that IB has not acknowledged is rejected by it. To one that is working it is a notice:
+        whether it lives on is for its status to say.
+        """
+        order = self._book.order_of(self._own_client_id, ib_order_id, 0) if ib_order_id > 0 else None
+        if order is None:
+            return False
+        order = self._book.note(order, code, message)
+        severity = code_of(code).severity
+        if severity is Severity.CANCELED:
+            self._book.give_reason(order, OrderStatus.CANCELED, message)
+        elif severity is Severity.NOTICE:
+            pass
+        elif order.status is OrderStatus.PENDING_SUBMIT and severity is not Severity.CANCEL_REFUSED:
+            self._book.reject(order, message)
+        else:
+            failure = error_from(code, message, f"order {order.id}")
+            kind = CancelRejected if severity is Severity.CANCEL_REFUSED else OrderRejected
+            for waiter in self._waiters:
+                if waiter.order_id == order.id:
+                    waiter.fail(kind(failure.detail, ib_code=code, extra={"order_id": order.id}))
+        return True
+
+    def connection_lost(self, error: TradeMindError) -> None:
+        """Whoever waits for a change or a cancel is told; orders under way are unknown (see the book)."""
+        for waiter in self._waiters:
+            waiter.fail(error)
+
+    async def close(self) -> None:
+        """End whatever is still under way; with the connection closed nothing more can come of it."""
+        await self._tasks.cancel_all()
+
+
+class _Listening:
+    """A waiter, listed for as long as the `with` block lasts."""
+
+    def __init__(self, waiters: list[_Waiter], waiter: _Waiter) -> None:
+        self._waiters, self._waiter = waiters, waiter
+
+    def __enter__(self) -> _Waiter:
+        self._waiters.append(self._waiter)
+        return self._waiter
+
+    def __exit__(self, *_: object) -> None:
+        self._waiters.remove(self._waiter)
+        if self._waiter.future.done() and not self._waiter.future.cancelled():
+            self._waiter.future.exception()  # it has been dealt with, or nobody is there to hear it
+
+
+def _same_terms(order: Order, request: OrderRequest) -> bool:
+    """Is `order` what `request` asks for? The order may have been modified since; then it is not."""
+    wanted = request.con_id or request.symbol
+    return (
+        wanted in (order.contract.con_id, order.contract.symbol)
+        and order.side is request.side
+        and order.quantity == request.quantity
+        and order.order_type == request.order_type
+        and order.limit_price == request.limit_price
+        and order.stop_price == request.stop_price
+        and order.tif == request.tif
+    )
+
+
+def _outcome_unknown(order: Order, what: str) -> OrderOutcomeUnknown:
+    return OrderOutcomeUnknown(
+        f"{what}: order {order.id} may or may not exist. Read /api/orders/{order.id} first.",
+        extra={"order_id": order.id},
+    )
+
+
+def _check_increments(
+    details: ContractDetails, quantity: Decimal, limit_price: Decimal | None, stop_price: Decimal | None
+) -> None:
+    """Refuse what IB would refuse (110, 10243 …) before it is sent, field by field."""
+    symbol, errors = details.contract.symbol, []
+    if quantity % details.size_increment:
+        errors.append(("quantity", f"{symbol} trades in steps of {details.size_increment}"))
+    for name, price in (("limit_price", limit_price), ("stop_price", stop_price)):
+        if price is not None and price % details.min_tick:
+            errors.append((name, f"{symbol} is priced in steps of {details.min_tick}"))
+    if errors:
+        raise Invalid(errors)
+
+
+def _check_change(order: Order, change: OrderChange) -> None:
+    errors = []
+    if change.limit_price is not None and order.limit_price is None:
+        errors.append(("limit_price", f"a {order.order_type} order has none"))
+    if change.stop_price is not None and order.stop_price is None:
+        errors.append(("stop_price", f"a {order.order_type} order has none"))
+    if errors:
+        raise Invalid(errors)

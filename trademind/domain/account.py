@@ -1,0 +1,66 @@
+"""The account as IB reports it: figures, positions, profit and loss."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from trademind.domain.instruments import Contract
+
+
+class DataSource(StrEnum):
+    """Where figures come from, so that nobody takes paper for live."""
+
+    PAPER = "paper"
+    """TradeMind's own paper gateway."""
+    IB_PAPER = "ib_paper"
+    """A paper account at IB (its id starts with D)."""
+    IB_LIVE = "ib_live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A snapshot of an account's figures, all in `currency`. None where IB has not reported one."""
+
+    account_id: str
+    currency: str
+    source: DataSource
+    as_of: datetime
+    net_liquidation: Decimal | None
+    total_cash_value: Decimal | None
+    buying_power: Decimal | None
+    available_funds: Decimal | None
+    excess_liquidity: Decimal | None
+    equity_with_loan_value: Decimal | None
+    init_margin_req: Decimal | None
+    maint_margin_req: Decimal | None
+    gross_position_value: Decimal | None
+    unrealized_pnl: Decimal | None
+    realized_pnl: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A holding. `quantity` is negative for a short one; the market figures are None until reported."""
+
+    account_id: str
+    contract: Contract
+    quantity: Decimal
+    avg_cost: Decimal
+    """Average price paid per share, commissions included, as IB reckons it."""
+    market_price: Decimal | None
+    market_value: Decimal | None
+    unrealized_pnl: Decimal | None
+    realized_pnl: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PnL:
+    """Profit and loss of an account, in its base currency. None where IB has not reported it."""
+
+    account_id: str
+    source: DataSource
+    as_of: datetime
+    daily_pnl: Decimal | None
+    unrealized_pnl: Decimal | None
+    realized_pnl: Decimal | None

@@ -1,0 +1,121 @@
+"""Contracts: what can be traded, how one is asked for, and what is known about it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from trademind.errors import Invalid
+
+
+class SecType(StrEnum):
+    """IB's security types."""
+
+    STOCK = "STK"
+    CASH = "CASH"
+    FUTURE = "FUT"
+    CONTINUOUS_FUTURE = "CONTFUT"
+    OPTION = "OPT"
+    FUTURE_OPTION = "FOP"
+    INDEX = "IND"
+    CRYPTO = "CRYPTO"
+    CFD = "CFD"
+    BOND = "BOND"
+    FUND = "FUND"
+    COMMODITY = "CMDTY"
+    WARRANT = "WAR"
+    STRUCTURED = "IOPT"
+    COMBO = "BAG"
+    NEWS = "NEWS"
+    OTHER = "OTHER"
+    """A type this version does not know; never sent to IB."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "SecType":
+        return cls.OTHER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """A contract IB has identified. `con_id` alone says which."""
+
+    con_id: int
+    symbol: str
+    sec_type: SecType
+    exchange: str
+    currency: str
+    primary_exchange: str = ""
+    local_symbol: str = ""
+    trading_class: str = ""
+    last_trade_date: str = ""
+    """Expiry of a derivative, YYYYMMDD; empty otherwise."""
+    strike: Decimal | None = None
+    right: str = ""
+    multiplier: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractQuery:
+    """What a person knows of the contract they want: a con id, or a symbol with its circumstances.
+
+    Raises:
+        Invalid: neither `con_id` nor `symbol` is given, or a field has an impossible value.
+    """
+
+    symbol: str = ""
+    con_id: int | None = None
+    sec_type: SecType = SecType.STOCK
+    exchange: str = "SMART"
+    currency: str = "USD"
+    primary_exchange: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symbol", self.symbol.strip().upper())
+        object.__setattr__(self, "sec_type", SecType(self.sec_type))
+        errors: list[tuple[str, str]] = []
+        if self.con_id is None and not self.symbol:
+            errors.append(("symbol", "give a symbol or a con_id"))
+        if self.con_id is not None and not 0 < self.con_id < 2**31:
+            errors.append(("con_id", "must be a positive 32-bit integer"))
+        if self.sec_type is SecType.OTHER:
+            errors.append(("sec_type", "is not one of IB's security types; a stock is STK"))
+        for field in ("symbol", "exchange", "currency", "primary_exchange"):
+            value = getattr(self, field)
+            # A NUL would end the field on the wire and shift every field after it.
+            if len(value) > 40 or not value.isprintable() or not value.isascii():
+                errors.append((field, "must be at most 40 printable ASCII characters"))
+        if errors:
+            raise Invalid(errors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractDetails:
+    """What the gateway knows of a contract beyond its identity."""
+
+    contract: Contract
+    long_name: str
+    min_tick: Decimal
+    """The smallest price increment. Where increments depend on the price, the smallest of them."""
+    size_increment: Decimal
+    """The smallest quantity step, in shares or contracts."""
+    industry: str = ""
+    category: str = ""
+    subcategory: str = ""
+    stock_type: str = ""
+    time_zone: str = ""
+    trading_hours: str = ""
+    liquid_hours: str = ""
+    order_types: tuple[str, ...] = ()
+    valid_exchanges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractMatch:
+    """One answer to a symbol search."""
+
+    con_id: int
+    symbol: str
+    sec_type: SecType
+    primary_exchange: str
+    currency: str
+    description: str
+    derivative_sec_types: tuple[str, ...] = ()

@@ -1,0 +1,105 @@
+"""Market data: quotes and bars. Prices here are floats, as they are measured, not owed."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from trademind.domain.instruments import Contract
+from trademind.errors import Invalid
+
+
+class DataType(StrEnum):
+    """How fresh market data is, by IB's market data types 1 to 4."""
+
+    LIVE = "live"
+    FROZEN = "frozen"
+    DELAYED = "delayed"
+    DELAYED_FROZEN = "delayed_frozen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The latest known market of an instrument; None where nothing has been received.
+
+    Sizes and volume are in shares. `close` is the previous day's close.
+    """
+
+    contract: Contract
+    as_of: datetime
+    data_type: DataType | None
+    bid: float | None = None
+    ask: float | None = None
+    last: float | None = None
+    bid_size: float | None = None
+    ask_size: float | None = None
+    last_size: float | None = None
+    volume: float | None = None
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    close: float | None = None
+    last_time: datetime | None = None
+    stale: bool = False
+    """No longer updated: the line is down or the subscription failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One bar. `time` is its start, in UTC; for a daily bar, midnight of its date."""
+
+    time: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+    wap: float | None
+    """Volume-weighted average price; None for kinds of data without volume."""
+    count: int | None
+    """Number of trades."""
+
+
+BAR_SIZES = (
+    "1 secs", "5 secs", "10 secs", "15 secs", "30 secs",
+    "1 min", "2 mins", "3 mins", "5 mins", "10 mins", "15 mins", "20 mins", "30 mins",
+    "1 hour", "2 hours", "3 hours", "4 hours", "8 hours",
+    "1 day", "1 week", "1 month",
+)  # fmt: skip
+"""The bar sizes IB accepts, in its own spelling."""
+
+WHAT_TO_SHOW = ("TRADES", "MIDPOINT", "BID", "ASK")
+
+_DURATION = re.compile(r"[1-9]\d{0,5} [SDWMY]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarRequest:
+    """Which bars: `duration` back from `end`, in IB's terms ("1 D", "2 W", "3600 S").
+
+    Raises:
+        Invalid: a bar size, duration or kind of data that IB does not have.
+    """
+
+    bar_size: str = "1 hour"
+    duration: str = "1 D"
+    end: datetime | None = None
+    """The last moment covered; None for now. Must be aware."""
+    what_to_show: str = "TRADES"
+    use_rth: bool = True
+
+    def __post_init__(self) -> None:
+        errors: list[tuple[str, str]] = []
+        if self.bar_size not in BAR_SIZES:
+            errors.append(("bar_size", f"must be one of {', '.join(BAR_SIZES)}"))
+        if not _DURATION.fullmatch(self.duration):
+            errors.append(("duration", "must be a number and a unit of S, D, W, M or Y, such as '2 D'"))
+        if self.what_to_show not in WHAT_TO_SHOW:
+            errors.append(("what_to_show", f"must be one of {', '.join(WHAT_TO_SHOW)}"))
+        if self.end is not None:
+            if self.end.tzinfo is None:
+                errors.append(("end", "needs a time zone, such as 2026-01-31T15:00:00Z"))
+            else:
+                object.__setattr__(self, "end", self.end.astimezone(UTC))
+        if errors:
+            raise Invalid(errors)

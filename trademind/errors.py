@@ -1,0 +1,262 @@
+"""Every error TradeMind raises on purpose.
+
+    TradeMindError
+    ├── SettingsError                a setting is wrong; the program does not start
+    ├── Unavailable                  nothing can be asked of the broker now (HTTP 503)
+    │   ├── GatewayRefused           nothing listens on the port
+    │   ├── ClientIdInUse            IB 326: another program holds the client id
+    │   ├── NotSynchronised          connected, but a first snapshot did not come in time
+    │   ├── NotConnected             no session at the moment
+    │   └── ConnectionLost           the gateway went away while this call was waiting
+    ├── Malformed                    not JSON at all, or JSON that means two things (400)
+    ├── MethodNotAllowed             the path exists, the method does not (405)
+    ├── TooLarge                     more bytes than any request has a use for (413)
+    ├── UnsupportedMediaType         a body that does not say it is JSON (415)
+    ├── InternalError                a fault of TradeMind's own; its log has the rest (500)
+    ├── Forbidden                    (403)
+    │   ├── HostNotAllowed           asked for under a name that is not the server's
+    │   ├── OriginNotAllowed         a web page of another site wants to change something
+    │   ├── LiveAccountNotAllowed    a live account where only paper is allowed
+    │   └── LiveTradingNotAllowed    an order for a live account without ALLOW_LIVE
+    ├── Invalid                      the request itself is wrong (422), field by field
+    ├── NotFound                     (404)
+    │   ├── ContractNotFound
+    │   ├── OrderNotFound
+    │   └── AccountNotFound
+    ├── Conflict                     (409)
+    │   ├── AmbiguousContract        several contracts match; `candidates` names them
+    │   ├── DuplicateOrder           the key was used for another order
+    │   └── OrderNotWorking          the order is already done
+    ├── Refused                      the gateway said no (502), `ib_code` says why
+    │   ├── OrderRejected
+    │   └── CancelRejected
+    ├── PacingViolation              IB's historical data limits (429)
+    └── NoAnswer                     no answer by the deadline (504)
+        └── OrderOutcomeUnknown      the order may or may not exist: look before retrying
+
+An error carries what a program needs: `code` (stable, snake_case), `status` (its HTTP status),
+`retry_safe` (may the same call simply be made again?), `ib_code`, and `detail` for a human, which says
+what to do next. The API turns any of them into one problem document, in one place.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class TradeMindError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        detail: What happened and what to do about it, for a human.
+        ib_code: IB's error code, where IB gave one.
+        extra: Members for the problem document, JSON-ready.
+    """
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "TradeMind error"
+    status: ClassVar[int] = 500
+    retry_safe: ClassVar[bool] = True
+    retry_after: ClassVar[int | None] = None
+    """Seconds for the `Retry-After` header; None where waiting does not help."""
+
+    def __init__(
+        self, detail: str, *, ib_code: int | None = None, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.ib_code = ib_code
+        self.extra: dict[str, Any] = dict(extra or {})
+
+
+class SettingsError(TradeMindError):
+    code = "settings_invalid"
+    title = "A setting is wrong"
+
+
+class Unavailable(TradeMindError):
+    code = "unavailable"
+    title = "The broker is not available"
+    status = 503
+    retry_after = 2
+
+
+class GatewayRefused(Unavailable):
+    code = "gateway_refused"
+    title = "No gateway listens there"
+
+
+class ClientIdInUse(Unavailable):
+    code = "client_id_in_use"
+    title = "The client id is in use"
+
+
+class NotSynchronised(Unavailable):
+    code = "not_synchronised"
+    title = "The session is not synchronised"
+
+
+class NotConnected(Unavailable):
+    code = "not_connected"
+    title = "Not connected to a gateway"
+
+
+class ConnectionLost(Unavailable):
+    code = "connection_lost"
+    title = "The gateway went away"
+
+
+class Malformed(TradeMindError):
+    code = "malformed"
+    title = "The body cannot be read"
+    status = 400
+    retry_safe = False
+
+
+class MethodNotAllowed(TradeMindError):
+    code = "method_not_allowed"
+    title = "The path has no such method"
+    status = 405
+    retry_safe = False
+
+
+class TooLarge(TradeMindError):
+    code = "too_large"
+    title = "The request is too large"
+    status = 413
+    retry_safe = False
+
+
+class UnsupportedMediaType(TradeMindError):
+    code = "unsupported_media_type"
+    title = "The body is not declared as JSON"
+    status = 415
+    retry_safe = False
+
+
+class InternalError(TradeMindError):
+    code = "internal_error"
+    title = "TradeMind has failed"
+    retry_safe = False
+
+
+class Forbidden(TradeMindError):
+    code = "forbidden"
+    title = "Not allowed"
+    status = 403
+    retry_safe = False
+
+
+class HostNotAllowed(Forbidden):
+    code = "host_not_allowed"
+    title = "The Host header is not an allowed one"
+
+
+class OriginNotAllowed(Forbidden):
+    code = "origin_not_allowed"
+    title = "The Origin header is not an allowed one"
+
+
+class LiveAccountNotAllowed(Forbidden):
+    code = "live_account_not_allowed"
+    title = "A live account is not allowed here"
+
+
+class LiveTradingNotAllowed(Forbidden):
+    code = "live_trading_not_allowed"
+    title = "Trading a live account is switched off"
+
+
+class Invalid(TradeMindError):
+    """The request is wrong. `errors` lists (field, message) pairs."""
+
+    code = "invalid"
+    title = "The request is invalid"
+    status = 422
+    retry_safe = False
+
+    def __init__(self, errors: Sequence[tuple[str, str]], *, detail: str | None = None) -> None:
+        super().__init__(
+            detail or "; ".join(f"{field}: {message}" for field, message in errors),
+            extra={"errors": [{"field": field, "message": message} for field, message in errors]},
+        )
+        self.errors = tuple(errors)
+
+
+class NotFound(TradeMindError):
+    code = "not_found"
+    title = "No such thing"
+    status = 404
+    retry_safe = False
+
+
+class ContractNotFound(NotFound):
+    code = "contract_not_found"
+    title = "No such contract"
+
+
+class OrderNotFound(NotFound):
+    code = "order_not_found"
+    title = "No such order"
+
+
+class AccountNotFound(NotFound):
+    code = "account_not_found"
+    title = "No such account"
+
+
+class Conflict(TradeMindError):
+    code = "conflict"
+    title = "In conflict with the present state"
+    status = 409
+    retry_safe = False
+
+
+class AmbiguousContract(Conflict):
+    code = "ambiguous_contract"
+    title = "Several contracts match"
+
+
+class DuplicateOrder(Conflict):
+    code = "duplicate_order"
+    title = "The key was used for another order"
+
+
+class OrderNotWorking(Conflict):
+    code = "order_not_working"
+    title = "The order is already done"
+
+
+class Refused(TradeMindError):
+    code = "gateway_error"
+    title = "The gateway refused"
+    status = 502
+    retry_safe = False
+
+
+class OrderRejected(Refused):
+    code = "order_rejected"
+    title = "The order was rejected"
+
+
+class CancelRejected(Refused):
+    code = "cancel_rejected"
+    title = "The cancel was rejected"
+
+
+class PacingViolation(TradeMindError):
+    code = "pacing_violation"
+    title = "Too many historical data requests"
+    status = 429
+    retry_after = 15
+
+
+class NoAnswer(TradeMindError):
+    code = "no_answer"
+    title = "No answer in time"
+    status = 504
+
+
+class OrderOutcomeUnknown(NoAnswer):
+    code = "order_outcome_unknown"
+    title = "The outcome of the order is unknown"
+    retry_safe = False

@@ -1,0 +1,190 @@
+"""Settings, from the environment and a `.env` file. Nothing here is global: `load_settings()` reads anew.
+
+Every name starts with `TRADEMIND_`; groups are joined by two underscores, as in
+`TRADEMIND_IBKR__PORT=4002`. `.env.example` lists them all with their defaults. A name that starts with
+`TRADEMIND_` and is none of them stops the start: a mistyped setting that is ignored in silence may trade
+the wrong account.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator
+from decimal import Decimal
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from trademind.errors import SettingsError
+
+PREFIX = "TRADEMIND_"
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class BrokerKind(StrEnum):
+    PAPER = "paper"
+    IBKR = "ibkr"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IBKRSettings(_Group):
+    """A TWS or IB Gateway that is already running."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: Port = 4002
+    """4002 IB Gateway paper, 4001 IB Gateway live, 7497 TWS paper, 7496 TWS live."""
+    client_id: int = Field(default=1, ge=0, le=2**31 - 1)
+    account: str | None = None
+    """Which account to use; needed only where the login has several."""
+    allow_live: bool = False
+    """Orders for a live account are refused unless this is true."""
+    connect_timeout: Seconds = 10.0
+    """Seconds until a connection with all its first snapshots counts as failed."""
+    request_timeout: Seconds = 15.0
+    """Seconds until a question to the gateway counts as unanswered."""
+    order_timeout: Seconds = 10.0
+    """Seconds until an order without acknowledgement counts as unknown."""
+
+    @field_validator("account", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        # `TRADEMIND_IBKR__ACCOUNT=` in a file means "not set", not an account without a name.
+        return None if value == "" else value
+
+
+class PaperSettings(_Group):
+    """The embedded paper gateway."""
+
+    cash: Decimal = Field(default=Decimal("100000"), gt=0, le=Decimal(10) ** 12)
+    """Opening balance in US dollars of a new account."""
+    seed: int = 42
+    """The synthetic market is a function of this number: same seed, same prices."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port on loopback; 0 takes a free one."""
+    feed: Literal["synthetic"] = "synthetic"
+
+
+class ServerSettings(_Group):
+    """The HTTP server."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address to listen on. Loopback, unless other machines are meant to reach the server."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """0 takes a free one."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1", "localhost", "[::1]")
+    """Host headers that are answered, without port, separated by commas."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple)):
+            return names
+        return tuple(name.strip().lower() if isinstance(name, str) else name for name in names)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            bracketed = name.startswith("[") and name.endswith("]")
+            if not name or "/" in name or "*" in name or (":" in name and not bracketed):
+                raise ValueError(
+                    f"{name!r} is not a host name; give names or addresses without scheme and port, "
+                    "separated by commas, an IPv6 address in brackets"
+                )
+        return names
+
+    @property
+    def is_loopback(self) -> bool:
+        """Can only this machine reach the server?"""
+        return is_loopback(self.host)
+
+    @property
+    def url(self) -> str:
+        """Where a program on this machine finds the server."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Is `host` this machine's own address? A name other than localhost counts as foreign."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Settings(BaseSettings):
+    """All settings of one server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+    )
+
+    broker: BrokerKind = BrokerKind.PAPER
+    ibkr: IBKRSettings = IBKRSettings()
+    paper: PaperSettings = PaperSettings()
+    server: ServerSettings = ServerSettings()
+    data_dir: Path = Path(".trademind")
+    """Where the paper account is kept, relative to the working directory."""
+
+
+def setting_names() -> tuple[str, ...]:
+    """Every setting, by its name in the environment, in the order of the model."""
+
+    def walk(model: type[BaseModel], prefix: str) -> Iterator[str]:
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from walk(field.annotation, f"{prefix}{name.upper()}__")
+            else:
+                yield prefix + name.upper()
+
+    return tuple(walk(Settings, PREFIX))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process; `overrides` win over the environment, as in `server={"port": 0}`.
+
+    Raises:
+        SettingsError: one line that names the setting and says what is wrong with it.
+    """
+    env_file = overrides.get("_env_file", Settings.model_config["env_file"])
+    try:
+        _refuse_unknown(env_file)
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = PREFIX + "__".join(str(part).upper() for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {message} (got {first['input']!r})") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{env_file}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def _refuse_unknown(env_file: Any) -> None:
+    known = setting_names()
+    given = list(os.environ)
+    if isinstance(env_file, (str, Path)) and Path(env_file).is_file():
+        given += dotenv_values(env_file, encoding="utf-8")
+    for name in given:
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in known:
+            near = difflib.get_close_matches(upper, known, n=1)
+            raise SettingsError(
+                f"{name}: there is no such setting"
+                + (f"; did you mean {near[0]}?" if near else "; .env.example lists them all")
+            )
