@@ -1,0 +1,50 @@
+# Each target sets up .venv when it is missing or out of date, and is quick when nothing has changed.
+PYTHON ?= python3
+BIN := .venv/bin
+CONSTRAINTS := .ci/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help start test check format bench clean
+
+help:            ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+start: .venv/.runtime ## start the server on its own paper gateway
+	@$(BIN)/trademind server start
+
+test: .venv/.dev ## run the tests
+	@$(BIN)/pytest -q
+
+check: .venv/.dev ## format, lint, types, import contracts, tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q --cov --cov-report=term:skip-covered
+
+format: .venv/.dev ## format the code and mend what can be mended
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: .venv/.dev ## measure, and print the tables of docs/benchmarks.md
+	@$(BIN)/python -m tests.bench
+
+clean:           ## remove the virtual environment and caches (not your paper account)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "TradeMind needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ echo "Python has no venv module; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install -q -c $(CONSTRAINTS) --upgrade pip
+	@touch $@
+
+.venv/.runtime: .venv/.python pyproject.toml $(CONSTRAINTS)
+	@echo "Installing TradeMind into .venv …"
+	@$(BIN)/pip install -q -c $(CONSTRAINTS) -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime
+	@echo "Installing the development tools into .venv …"
+	@$(BIN)/pip install -q -c $(CONSTRAINTS) -e '.[dev]' --group conformance
+	@touch $@

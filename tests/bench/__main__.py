@@ -1,0 +1,76 @@
+"""Measure TradeMind beside its peers, in one run on one machine, and print the tables.
+
+    make bench
+
+The figures in docs/benchmarks.md are this program's output.
+"""
+
+import asyncio
+import os
+import platform
+from importlib.metadata import version
+
+import httpx
+
+from tests.bench import load, orders
+from tests.bench.load import quantile
+from tests.bench.processes import free_port, server
+
+ROUNDS = 3
+"""Peers take turns, and each is given its best round: the machine's other work slows, it never speeds up."""
+SECONDS = 4.0
+CONNECTIONS = 16
+ORDERS = 500
+PACKAGES = ("trademind", "ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
+
+
+async def account_reads(trademind_port: int, bare_port: int) -> None:
+    best: dict[str, load.Load] = {}
+    for _ in range(ROUNDS):
+        for name, port, path in (
+            ("bare FastAPI route, same model", bare_port, "/account"),
+            ("TradeMind GET /api/portfolio/account", trademind_port, "/api/portfolio/account"),
+        ):
+            result = await load.get(port, path, seconds=SECONDS, connections=CONNECTIONS)
+            if name not in best or result.requests_per_second > best[name].requests_per_second:
+                best[name] = result
+    bare = best["bare FastAPI route, same model"].requests_per_second
+    print(f"\nAccount reads, one worker, {CONNECTIONS} connections\n")
+    print("| server | requests/s | of bare | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: |")
+    for name, result in best.items():
+        rate = result.requests_per_second
+        print(f"| {name} | {rate:,.0f} | {rate / bare:.2f} | {result.p50:.2f} | {result.p99:.2f} |")
+
+
+async def order_round_trips(port: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        gateway_port = (await client.get("/api/system/connection")).json()["port"]
+    rows = {
+        "bare ib_async, placeOrder to first status": await orders.over_ib_async(gateway_port, ORDERS),
+        "TradeMind, POST /api/orders to 201": await orders.over_http(port, ORDERS),
+    }
+    print(f"\nOrder round trip, {ORDERS} resting limit orders one after the other, the same paper gateway\n")
+    print("| client | p50 ms | p99 ms |\n| --- | ---: | ---: |")
+    for name, latencies in rows.items():
+        print(f"| {name} | {quantile(latencies, 0.5):.2f} | {quantile(latencies, 0.99):.2f} |")
+
+
+async def main() -> None:
+    print(f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores; ", end="")
+    print(", ".join(f"{name} {version(name)}" for name in PACKAGES))
+    trademind_port, bare_port = free_port(), free_port()
+    with (
+        server(
+            ["trademind", "server", "start", "--port", str(trademind_port)],
+            trademind_port,
+            "/readyz",
+            TRADEMIND_SERVER__LOG_LEVEL="warning",
+        ),
+        server(["tests.bench.bare", str(bare_port)], bare_port, "/account"),
+    ):
+        await account_reads(trademind_port, bare_port)
+        await order_round_trips(trademind_port)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,47 @@
+"""Order round trips: from sending an order to knowing that it was acknowledged."""
+
+import asyncio
+import time
+
+import httpx
+import ib_async
+
+ORDER = {"symbol": "AAPL", "side": "BUY", "quantity": "1", "order_type": "LMT", "limit_price": "1.00"}
+"""It rests: what is measured is the acknowledgement, not a fill."""
+
+
+async def over_http(port: int, count: int) -> list[float]:
+    """Seconds per POST /api/orders, one after the other; the orders are cancelled afterwards."""
+    latencies = []
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client:
+        for _ in range(count):
+            start = time.perf_counter()
+            answer = await client.post("/api/orders", json=ORDER)
+            latencies.append(time.perf_counter() - start)
+            assert answer.status_code == 201, answer.text
+        await client.delete("/api/orders", timeout=60)
+    return latencies
+
+
+async def over_ib_async(port: int, count: int) -> list[float]:
+    """Seconds per `placeOrder` of bare ib_async, until its first status from the gateway."""
+    ib = ib_async.IB()
+    ib.client.MaxRequests = 0  # the throttle is for IB's limit, and is off on TradeMind's side, too
+    await ib.connectAsync("127.0.0.1", port, clientId=31)
+    latencies = []
+    try:
+        contract = ib_async.Stock("AAPL", "SMART", "USD")
+        await ib.qualifyContractsAsync(contract)
+        for _ in range(count):
+            start = time.perf_counter()
+            trade = ib.placeOrder(contract, ib_async.LimitOrder("BUY", 1, 1.0, tif="DAY"))
+            while trade.orderStatus.status == "PendingSubmit":
+                await asyncio.wait_for(trade.statusEvent, 5)
+            latencies.append(time.perf_counter() - start)
+        for trade in ib.openTrades():
+            ib.cancelOrder(trade.order)
+        while ib.openTrades():
+            await asyncio.wait_for(ib.updateEvent, 10)
+    finally:
+        ib.disconnect()
+    return latencies
