@@ -4,7 +4,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -19,16 +21,29 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-        """Start `coroutine` as a task called `name` and keep it until it is done."""
+    def spawn(
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        *,
+        name: str,
+        expected: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> asyncio.Task[T]:
+        """Start `coroutine` as a task called `name` and keep it until it is done.
+
+        Args:
+            expected: What whoever awaits the task deals with, and is therefore not logged.
+        """
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(lambda done: self._done(done, expected))
         return task
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def _done(self, task: asyncio.Task[Any], expected: type[Exception] | tuple[type[Exception], ...]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, expected):
             log.error("task %s failed", task.get_name(), exc_info=error)
 
     async def cancel_all(self) -> None:

@@ -6,8 +6,9 @@ unknown, and says so. The caller going away does not interrupt a command that is
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import ib_async
@@ -103,7 +104,7 @@ class Orders:
             if known is not None:
                 return known
             self._asked[key] = request
-            task = self._placing[key] = self._tasks.spawn(self._place(request, key), name=f"place {key}")
+            task = self._placing[key] = self._command(self._place(request, key), f"place {key}")
             task.add_done_callback(lambda _: self._placed(key))
         return await asyncio.shield(task)
 
@@ -196,9 +197,7 @@ class Orders:
 
     async def modify(self, order_id: str, change: OrderChange) -> Order:
         """See `Broker.modify_order`."""
-        return await asyncio.shield(
-            self._tasks.spawn(self._modify(order_id, change), name=f"modify {order_id}")
-        )
+        return await asyncio.shield(self._command(self._modify(order_id, change), f"modify {order_id}"))
 
     async def _modify(self, order_id: str, change: OrderChange) -> Order:
         order, session = self._working(order_id)
@@ -258,7 +257,7 @@ class Orders:
 
     async def cancel(self, order_id: str) -> Order:
         """See `Broker.cancel_order`."""
-        return await asyncio.shield(self._tasks.spawn(self._cancel(order_id), name=f"cancel {order_id}"))
+        return await asyncio.shield(self._command(self._cancel(order_id), f"cancel {order_id}"))
 
     async def _cancel(self, order_id: str) -> Order:
         order, session = self._working(order_id)
@@ -286,6 +285,9 @@ class Orders:
         return tuple(self._known(o.id) for o in working)
 
     # What both need ----------------------------------------------------------------------------
+
+    def _command(self, command: Coroutine[Any, Any, Order], name: str) -> asyncio.Task[Order]:
+        return self._tasks.spawn(command, name=name, expected=TradeMindError)
 
     def _known(self, order_id: str) -> Order:
         if (order := self._book.order(order_id)) is None:

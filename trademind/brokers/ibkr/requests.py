@@ -7,7 +7,7 @@ whatever happens, and failed at once when the connection ends.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import ib_async
@@ -66,13 +66,12 @@ class Requests:
         self.check_open()
         task = self._shared.get(key)
         if task is None:
-            task = self._tasks.spawn(self._ask_alone(key, what, send), name=f"request {key}")
+            task = self._tasks.spawn(
+                self._wait(key, what, send, None), name=f"request {key}", expected=TradeMindError
+            )
             self._shared[key] = task
             task.add_done_callback(lambda _: self._shared.pop(key, None))
         return await asyncio.shield(task)
-
-    def _ask_alone(self, key: str, what: str, send: Callable[[], None]) -> Coroutine[Any, Any, Any]:
-        return self._wait(key, what, send, None)
 
     async def _wait(
         self, key: Any, what: str, send: Callable[[], None], contract: ib_async.Contract | None

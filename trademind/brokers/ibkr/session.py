@@ -121,11 +121,11 @@ class Session:
         self.ib.client.MaxRequests = options.max_requests_per_second
         self.requests = Requests(self.ib, timeout=options.request_timeout)
         self._ended: asyncio.Future[TradeMindError] = asyncio.get_running_loop().create_future()
-        # eventkit holds bound methods weakly; the session outlives its IB object, so these stay.
-        self.ib.client.apiError += self._on_api_error
-        self.ib.disconnectedEvent += self._on_disconnected
+        # The socket's own event: ib_async's are silent about a peer that hangs up during the log-on. eventkit
+        # holds bound methods weakly, which is no matter here: their owners live as long as the session.
+        self.ib.client.conn.disconnected += self._on_socket_closed
         self.ib.pendingTickersEvent += handlers.tickers
-        for event in (self.ib.client.apiError, self.ib.disconnectedEvent, self.ib.pendingTickersEvent):
+        for event in (self.ib.client.conn.disconnected, self.ib.pendingTickersEvent):
             event.error_event += _log_handler_failure
 
     @property
@@ -270,11 +270,8 @@ class Session:
             self.requests.fail_all(reason)
             self._book.connection_lost()
 
-    def _on_api_error(self, message: str) -> None:
-        self._end(ConnectionLost(f"the gateway closed the connection: {message}"))
-
-    def _on_disconnected(self) -> None:
-        self._end(ConnectionLost("the gateway closed the connection"))
+    def _on_socket_closed(self, reason: str) -> None:
+        self._end(ConnectionLost(f"the gateway closed the connection{reason and ': '}{reason}"))
 
     # What IB says (see `listener.Sink`) --------------------------------------------------------
 

@@ -55,21 +55,24 @@ class Supervisor:
         """Connect once and keep the session alive from then on. Raises what the attempt failed with."""
         if self._state is SessionState.READY:
             return
-        await self.close()
+        await self._stop_keeping()
         session = await self._open()
         self._tasks.spawn(self._keep(session), name="ib session")
 
     async def start(self) -> None:
         """Keep a session alive from now on, without waiting for the first one."""
-        await self.close()
+        await self._stop_keeping()
         self._tasks.spawn(self._keep(None), name="ib session")
 
     async def close(self) -> None:
         """End the session and stop trying."""
+        await self._stop_keeping()
+        self._enter(SessionState.STOPPED)
+
+    async def _stop_keeping(self) -> None:
         await self._tasks.cancel_all()
         if self._session is not None:
             await self._lose(NotConnected("the session was closed"))
-        self._enter(SessionState.STOPPED)
 
     # The loop ----------------------------------------------------------------------------------
 
