@@ -14,14 +14,14 @@ import httpx
 
 from tests.bench import load, orders
 from tests.bench.load import quantile
-from tests.bench.processes import free_port, server
+from tests.processes import free_port, running
 
 ROUNDS = 3
 """Peers take turns, and each is given its best round: the machine's other work slows, it never speeds up."""
 SECONDS = 4.0
 CONNECTIONS = 16
 ORDERS = 500
-PACKAGES = ("trademind", "ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
+PACKAGES = ("ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
 async def account_reads(trademind_port: int, bare_port: int) -> None:
@@ -60,13 +60,13 @@ async def main() -> None:
     print(", ".join(f"{name} {version(name)}" for name in PACKAGES))
     trademind_port, bare_port = free_port(), free_port()
     with (
-        server(
+        running(
             ["trademind", "server", "start", "--port", str(trademind_port)],
             trademind_port,
             "/readyz",
             TRADEMIND_SERVER__LOG_LEVEL="warning",
         ),
-        server(["tests.bench.bare", str(bare_port)], bare_port, "/account"),
+        running(["tests.bench.bare", str(bare_port)], bare_port, "/account"),
     ):
         await account_reads(trademind_port, bare_port)
         await order_round_trips(trademind_port)

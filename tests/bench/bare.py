@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from trademind.api.schemas.portfolio import AccountOut
 
-FIGURES = {name: "250000.00" for name in AccountOut.model_fields} | {
+FIGURES = dict.fromkeys(AccountOut.model_fields, "250000.00") | {
     "account_id": "DU1234567",
     "currency": "USD",
     "source": "paper",

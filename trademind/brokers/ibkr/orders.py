@@ -126,12 +126,12 @@ class Orders:
         session.check_trading()
         assert session.account_id is not None
         ib_order = convert.to_ib_order(request, account=session.account_id, order_ref=key)
-        ib_order.orderId = session.requests.new_id()
-        order = self._new_order(request, key, details.contract, session.account_id, ib_order.orderId)
+        order_id = session.requests.new_id()
+        order = self._new_order(request, key, details.contract, session.account_id, order_id)
         self._book.add_order(order)
         with self._waiting(order.id, lambda o: o.status is not OrderStatus.PENDING_SUBMIT) as waiter:
             try:
-                session.ib.placeOrder(convert.to_ib_reference(details.contract), ib_order)
+                session.ib.client.placeOrder(order_id, convert.to_ib_reference(details.contract), ib_order)
             except ConnectionError as error:
                 self._book.give_reason(order, OrderStatus.NEVER_SENT, "the connection was gone")
                 raise ConnectionLost("the connection to the gateway broke; nothing was sent") from error
@@ -231,7 +231,6 @@ class Orders:
             )
 
         with self._waiting(order.id, is_changed) as waiter:
-            # Not `IB.placeOrder`: it fails on an order that ib_async takes for done after a mere warning.
             session.ib.client.placeOrder(order.ib_order_id, ib_contract, ib_order)
             if is_changed(order):  # the terms are already these, so that no news will come of it
                 return order
@@ -246,12 +245,11 @@ class Orders:
 
     def _on_record(self, session: Session, order: Order) -> tuple[ib_async.Contract, ib_async.Order]:
         """The order with everything IB has on it, to be sent back with a few fields changed."""
-        trade = session.ib.wrapper.trades.get((self._own_client_id, order.ib_order_id or 0))
-        if trade is None:
-            raise Conflict(
-                f"IB has not listed order {order.id} in this session; cancel it and place a new one"
-            )
-        return trade.contract, copy.copy(trade.order)
+        listed = session.on_record.get(order.ib_order_id or 0)
+        if listed is None:
+            raise Conflict(f"IB has not listed order {order.id} in this session; cancel and place it anew")
+        contract, ib_order = listed
+        return contract, copy.copy(ib_order)
 
     # Cancelling --------------------------------------------------------------------------------
 

@@ -113,6 +113,8 @@ class Session:
         self.source: DataSource | None = None
         self.server_version: int | None = None
         self.farms: dict[str, str] = {}
+        self.on_record: dict[int, tuple[ib_async.Contract, ib_async.Order]] = {}
+        """This client's orders as IB last listed them, by order id: what a modification starts from."""
         self._book = book
         self._handlers = handlers
         self._arrivals = _Arrivals()
@@ -295,11 +297,11 @@ class Session:
         ):
             log.warning("IB %d about request %d: %s", code, req_id, message)
 
-    def on_open_order(
-        self, contract: ib_async.Contract, order: ib_async.Order, state: ib_async.OrderState
-    ) -> None:
+    def on_open_order(self, contract: ib_async.Contract, order: ib_async.Order) -> None:
         if self._is_ours(order.account):
             self._arrivals.perm_ids.add(order.permId)
+            if order.clientId == self.options.client_id:
+                self.on_record[order.orderId] = (contract, order)
             self._book.report_order(convert.to_order_report(contract, order, completed=False))
 
     def on_completed_order(
@@ -322,7 +324,6 @@ class Session:
         perm_id: int,
         status: str,
         filled: float,
-        remaining: float,
         avg_price: float,
     ) -> None:
         order = self._book.order_of(client_id, order_id, perm_id)

@@ -1,0 +1,61 @@
+"""The examples run as they are, against a real paper gateway in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.processes import free_port, running
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def gateway_port() -> Iterator[int]:
+    port = free_port()
+    with running(["trademind", "gateway", "start", "--port", str(port)], port):
+        yield port
+
+
+def test_isolation_prints_the_account(gateway_port: int) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "isolation.py"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TRADEMIND_IBKR__PORT": str(gateway_port)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "100000 USD (paper)" in done.stdout
+    assert done.stderr == ""
+
+
+def test_somebody_elses_app_uses_the_session_by_dependency_injection(gateway_port: int) -> None:
+    source = (EXAMPLES / "fastapi_app.py").read_text()
+    assert len(source.splitlines()) < 30
+    port = free_port()
+    command = ["uvicorn", "examples.fastapi_app:app", "--port", str(port), "--app-dir", str(ROOT)]
+    with running(command, port, "/cash", TRADEMIND_IBKR__PORT=str(gateway_port)):
+        answer = httpx.get(f"http://127.0.0.1:{port}/cash")
+    assert answer.json() == {"cash": "100000"}
+
+
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("TRADEMIND_DATA_DIR", str(tmp_path / "data"))
+    notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = json.dumps([cell.get("outputs", []) for cell in notebook.cells])
+    assert "DUTM00001: 100000 USD, source paper" in outputs
+    assert "image/png" in outputs
+    assert "AAPL: 10 at" in outputs

@@ -1,0 +1,198 @@
+"""Whatever is ordered and however the market moves, the books agree with the list of executions."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.gateway.engine.trading import AAPL, EURUSD, MSFT, Floor, fills, market
+from trademind.domain import Side
+from trademind.gateway.engine.book import DEPTH
+from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.exchange import PaperExchange
+from trademind.gateway.engine.ledger import cents
+from trademind.gateway.engine.model import Event, Instrument, PaperExecution
+
+INSTRUMENTS: tuple[Instrument, ...] = (AAPL, MSFT, EURUSD)
+CASH = Decimal(100_000)
+
+Action = tuple[int, ...]
+
+
+def actions() -> st.SearchStrategy[Action]:
+    """(what, instrument, side, kind, size, price offset in ticks, offset of the stop, TIF)."""
+    return st.tuples(
+        st.integers(0, 9),
+        st.integers(0, 2),
+        st.integers(0, 1),
+        st.integers(0, 3),
+        st.integers(1, 400),
+        st.integers(-30, 30),
+        st.integers(-30, 30),
+        st.integers(0, 2),
+    )
+
+
+class Run:
+    """Carries out actions and checks the books after each."""
+
+    def __init__(self) -> None:
+        self.floor = Floor(str(CASH))
+        self.start = self.floor.exchange.state()
+        self.executions: list[PaperExecution] = []
+        self.mid = {each.con_id: 2000 for each in INSTRUMENTS}
+        self.taken: dict[tuple[int, Side], Decimal] = defaultdict(Decimal)
+        self.order_id = 0
+        for each in INSTRUMENTS:
+            self.show(each, 300)
+
+    def show(self, instrument: Instrument, size: int) -> None:
+        tick, mid = instrument.min_tick, self.mid[instrument.con_id]
+        quote = market(
+            str((mid - 1) * tick), str((mid + 1) * tick), last=str(mid * tick), size=size, of=instrument
+        )
+        for side in Side:
+            self.taken[instrument.con_id, side] = Decimal(0)
+        self.collect(self.floor.exchange.on_quote(quote))
+        for side in Side:
+            assert self.taken[instrument.con_id, side] <= size * sum(DEPTH)
+
+    def collect(self, events: Iterable[Event]) -> None:
+        for each in fills(events):
+            self.executions.append(each)
+            self.taken[each.instrument.con_id, each.side] += each.quantity
+
+    def act(self, action: Action) -> None:
+        what, which, side, kind, size, offset, stop_offset, tif = action
+        instrument = INSTRUMENTS[which]
+        if what == 0:
+            self.mid[instrument.con_id] = max(100, self.mid[instrument.con_id] + offset)
+            self.show(instrument, size)
+        elif what == 1 and self.order_id:
+            self.collect(self.floor.cancel(1 + size % self.order_id))
+        else:
+            tick, mid = instrument.min_tick, self.mid[instrument.con_id]
+            working = self.floor.exchange.orders()
+            order_id = self.order_id + 1
+            if what == 2 and working:
+                order_id = working[size % len(working)].ticket.order_id
+            self.order_id = max(self.order_id, order_id)
+            name = ("MKT", "LMT", "STP", "STP LMT")[kind]
+            self.collect(
+                self.floor.place(
+                    order_id,
+                    ("BUY", "SELL")[side],
+                    size * 50 if what == 3 else size,
+                    name,
+                    limit=str((mid + offset) * tick) if "LMT" in name else None,
+                    stop=str((mid + stop_offset) * tick) if "STP" in name else None,
+                    tif=("DAY", "GTC", "IOC")[tif],
+                    of=instrument,
+                )
+            )
+        self.check()
+
+    def check(self) -> None:
+        exchange = self.floor.exchange
+        cash, held = CASH, defaultdict[int, Decimal](Decimal)
+        for each in self.executions:
+            cash -= each.side.sign * cents(each.quantity * each.price) + each.commission
+            held[each.instrument.con_id] += each.side.sign * each.quantity
+        account = exchange.figures()
+        assert account.total_cash_value == cash
+        positions = {each.instrument.con_id: each for each in exchange.positions()}
+        assert {con_id: each.quantity for con_id, each in positions.items()} == {
+            con_id: quantity for con_id, quantity in held.items() if quantity
+        }
+        assert account.net_liquidation == cash + sum(each.market_value for each in positions.values())
+        # Profit, realised and not, is exactly what the account has gained; all of it today.
+        assert account.net_liquidation - CASH == account.realized_pnl + account.unrealized_pnl
+        assert account.net_liquidation - CASH == account.daily_pnl
+        assert account.realized_pnl == sum(each.realized_pnl or 0 for each in self.executions)
+        assert exchange.executions() == self.executions
+
+    def finish(self) -> None:
+        exchange = self.floor.exchange
+        by_order: dict[int, list[PaperExecution]] = defaultdict(list)
+        for each in self.executions:
+            by_order[each.perm_id].append(each)
+        assert len({each.exec_id for each in self.executions}) == len(self.executions)
+        for order in [*exchange.orders(), *exchange.completed_orders()]:
+            executions = by_order.pop(order.perm_id, [])
+            filled = sum((each.quantity for each in executions), Decimal(0))
+            value = sum((each.quantity * each.price for each in executions), Decimal(0))
+            assert order.filled == filled <= order.ticket.quantity
+            assert order.filled_value == value
+            charged = sum((each.commission for each in executions), Decimal(0))
+            assert order.commission == charged
+            if filled:
+                assert charged >= order_commission(order.ticket.instrument.sec_type, filled, value)
+        assert not by_order
+        self.replay()
+        self.close_out()
+
+    def replay(self) -> None:
+        """The journal leads from the first state to this one."""
+        exchange = self.floor.exchange
+        again = PaperExchange.restored(self.start, exchange.journal, clock=self.floor.clock)
+        assert again.orders() == exchange.orders()
+        assert again.completed_orders() == exchange.completed_orders()
+        assert again.executions() == exchange.executions()
+        assert again.next_order_id(1) == exchange.next_order_id(1)
+        old, new = exchange.state(), again.state()
+        assert (new.cash, new.next_perm, new.next_exec) == (old.cash, old.next_perm, old.next_exec)
+        assert [(each.quantity, each.cost, each.realized) for each in new.holdings] == [
+            (each.quantity, each.cost, each.realized) for each in old.holdings
+        ]
+
+    def close_out(self) -> None:
+        """Nothing stays reserved: with all orders and positions gone, all of the equity can be used."""
+        exchange = self.floor.exchange
+        exchange.cancel_all()
+        for each in exchange.positions():
+            self.order_id += 1
+            side = "SELL" if each.quantity > 0 else "BUY"
+            self.mid[each.instrument.con_id] = 2000
+            self.show(each.instrument, 10**9)
+            self.collect(self.floor.place(self.order_id, side, str(abs(each.quantity)), of=each.instrument))
+        assert exchange.positions() == []
+        equity = exchange.figures().net_liquidation
+        most = int(equity * 2 / Decimal("20.01"))
+        self.mid[AAPL.con_id] = 2000
+        self.show(AAPL, 10**9)
+        self.order_id += 2
+        assert not fills(self.floor.place(self.order_id - 1, "BUY", most + 1))
+        assert fills(self.floor.place(self.order_id, "BUY", most))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(actions(), max_size=80))
+def test_books_agree_with_executions(steps: list[Action]) -> None:
+    run = Run()
+    for step in steps:
+        run.act(step)
+    run.finish()
+
+
+def test_books_agree_over_thousands_of_orders() -> None:
+    rng = Random(20260415)
+    for _ in range(10):
+        run = Run()
+        for _ in range(350):
+            run.act(
+                (
+                    rng.randint(0, 9),
+                    rng.randint(0, 2),
+                    rng.randint(0, 1),
+                    rng.randint(0, 3),
+                    rng.randint(1, 400),
+                    rng.randint(-30, 30),
+                    rng.randint(-30, 30),
+                    rng.randint(0, 2),
+                )
+            )
+        assert len(run.executions) > 100
+        run.finish()

@@ -1,0 +1,134 @@
+"""A small trading floor for the engine's tests: one account, quotes and tickets in a few words."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from trademind.clock import ManualClock
+from trademind.domain import OrderType, Side, TimeInForce
+from trademind.gateway.engine.exchange import PaperExchange
+from trademind.gateway.engine.instruments import Universe
+from trademind.gateway.engine.model import (
+    CommissionReported,
+    Event,
+    Executed,
+    Instrument,
+    MarketQuote,
+    OrderError,
+    OrderReported,
+    PaperExecution,
+    Ticket,
+)
+
+UNIVERSE = Universe()
+START = datetime(2026, 4, 15, 15, 0, tzinfo=UTC)
+
+
+def listed(con_id: int) -> Instrument:
+    found = UNIVERSE.by_con_id(con_id)
+    assert found is not None
+    return found
+
+
+AAPL, MSFT, EURUSD = listed(265598), listed(272093), listed(12087792)
+
+
+def market(
+    bid: str,
+    ask: str,
+    *,
+    last: str | None = None,
+    size: int = 1000,
+    of: Instrument = AAPL,
+    close: str = "100",
+) -> MarketQuote:
+    """A quote with `size` shares on each side; the last trade is at the bid unless given."""
+    price = Decimal(last or bid)
+    return MarketQuote(
+        con_id=of.con_id,
+        time=START,
+        bid=Decimal(bid),
+        ask=Decimal(ask),
+        last=price,
+        bid_size=Decimal(size),
+        ask_size=Decimal(size),
+        last_size=Decimal(100),
+        volume=Decimal(1_000_000),
+        open=price,
+        high=price,
+        low=price,
+        close=Decimal(close),
+    )
+
+
+def _price(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+class Floor:
+    """An exchange and its clock."""
+
+    def __init__(self, cash: str = "100000") -> None:
+        self.clock = ManualClock(START)
+        self.exchange = PaperExchange(account_id="DU7654321", cash=Decimal(cash), clock=self.clock)
+
+    def place(
+        self,
+        order_id: int,
+        side: str,
+        quantity: str | int,
+        kind: str = "MKT",
+        *,
+        limit: str | None = None,
+        stop: str | None = None,
+        tif: str = "DAY",
+        of: Instrument = AAPL,
+        client_id: int = 1,
+    ) -> list[Event]:
+        ticket = Ticket(
+            client_id=client_id,
+            order_id=order_id,
+            account=self.exchange.account_id,
+            instrument=of,
+            side=Side(side),
+            quantity=Decimal(quantity),
+            order_type=OrderType(kind),
+            tif=TimeInForce(tif),
+            limit_price=_price(limit),
+            stop_price=_price(stop),
+        )
+        return self.exchange.place(ticket)
+
+    def quote(self, bid: str, ask: str, **more: object) -> list[Event]:
+        return self.exchange.on_quote(market(bid, ask, **more))  # type: ignore[arg-type]
+
+    def cancel(self, order_id: int, *, client_id: int = 1, by: int | None = None) -> list[Event]:
+        by_client_id = client_id if by is None else by
+        return self.exchange.cancel(client_id, order_id, by_client_id=by_client_id)
+
+
+def story(events: Iterable[Event]) -> list[str]:
+    """Events in one short line each, as a gateway would send them."""
+    return [_line(event) for event in events]
+
+
+def _line(event: Event) -> str:
+    if isinstance(event, OrderReported):
+        order = event.order
+        held = f" held:{order.why_held}" if order.why_held else ""
+        return f"{order.ticket.order_id} {order.status} {order.filled}/{order.ticket.quantity}{held}"
+    if isinstance(event, Executed):
+        return f"{event.execution.order_id} fill {event.execution.quantity} @ {event.execution.price}"
+    if isinstance(event, CommissionReported):
+        return f"{event.execution.order_id} commission {event.execution.commission}"
+    if isinstance(event, OrderError):
+        return f"{event.order_id} error {event.code}"
+    return f"portfolio {event.instrument.symbol}"
+
+
+def fills(events: Iterable[Event]) -> list[PaperExecution]:
+    return [event.execution for event in events if isinstance(event, Executed)]
+
+
+def errors(events: Iterable[Event]) -> list[int]:
+    return [event.code for event in events if isinstance(event, OrderError)]

@@ -1,0 +1,125 @@
+"""One message of each kind that depends on the version or carries a contract, for both clients' decoders."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from trademind.gateway.wire.contracts import ContractDetails, SymbolSample, SymbolSamples, WireContract
+from trademind.gateway.wire.market import HistoricalData, WireBar, encode_bars
+from trademind.gateway.wire.orders import CompletedOrder, Execution, OpenOrder, OrderPreview, WireOrder
+
+VERSIONS = (157, 158, 159, 160, 162, 163, 164, 166, 169, 170, 174, 176, 177, 178, 179, 182, 183, 184, 185,
+            186, 187, 189, 190, 192, 193, 194, 195, 196, 198, 199, 200)  # fmt: skip
+"""Every version that changed a layout, and the ends."""
+
+TIME = datetime(2026, 11, 23, 15, 30, 5, tzinfo=UTC)
+
+AAPL = WireContract(
+    con_id=265598,
+    symbol="AAPL",
+    sec_type="STK",
+    exchange="SMART",
+    primary_exchange="NASDAQ",
+    currency="USD",
+    local_symbol="AAPL",
+    trading_class="NMS",
+)
+
+STOP_LIMIT = WireOrder(
+    contract=AAPL,
+    order_id=7,
+    client_id=3,
+    perm_id=1_426_086_048,
+    action="SELL",
+    quantity=Decimal("12.5"),
+    order_type="STP LMT",
+    limit_price=Decimal("149.50"),
+    aux_price=Decimal("150"),
+    tif="GTC",
+    account="DU1000001",
+    order_ref="né;1",
+    outside_rth=True,
+    status="PreSubmitted",
+)
+
+OPEN_ORDER = OpenOrder(order=STOP_LIMIT)
+
+PREVIEW = OpenOrder(
+    order=STOP_LIMIT,
+    preview=OrderPreview(
+        init_margin=(Decimal(1), Decimal(2), Decimal(3)),
+        maint_margin=(Decimal(4), Decimal(5), Decimal(9)),
+        equity_with_loan=(Decimal(10), Decimal(-1), Decimal(9)),
+        commission=Decimal("1.25"),
+        currency="USD",
+        warning="mind the step",
+    ),
+)
+
+COMPLETED_ORDER = CompletedOrder(
+    order=STOP_LIMIT, filled=Decimal("2.5"), completed_time=TIME, completed_status="Cancelled by Trader"
+)
+
+EXECUTION = Execution(
+    req_id=-1,
+    order_id=7,
+    client_id=3,
+    perm_id=1_426_086_048,
+    contract=AAPL,
+    exec_id="0000e0d5.69e02bfb.01.01",
+    time=TIME,
+    account="DU1000001",
+    exchange="NASDAQ",
+    side="SLD",
+    quantity=Decimal("2.5"),
+    price=Decimal("149.505"),
+    cumulative_quantity=Decimal("5"),
+    avg_price=Decimal("149.51"),
+    order_ref="né;1",
+)
+
+CONTRACT_DETAILS = ContractDetails(
+    req_id=9,
+    contract=AAPL,
+    market_name="NMS",
+    min_tick=Decimal("0.01"),
+    order_types="LMT,MKT",
+    valid_exchanges="SMART,NASDAQ",
+    long_name="CAFÉ \\ SÖHNE",
+    industry="Technology",
+    category="Computers",
+    subcategory="Laptops",
+    time_zone="US/Eastern",
+    trading_hours="20261123:0000-20261124:0000",
+    liquid_hours="20261123:0930-20261123:1600",
+    market_rule_ids="26,26",
+    stock_type="COMMON",
+    min_size=Decimal(1),
+    size_increment=Decimal("0.5"),
+)
+
+SYMBOL_SAMPLES = SymbolSamples(
+    req_id=9,
+    samples=(
+        SymbolSample(contract=AAPL, description="APPLE INC", derivative_sec_types=("OPT", "WAR")),
+        SymbolSample(contract=AAPL, description="APPLE INC"),
+    ),
+)
+
+BARS = tuple(
+    WireBar(
+        date=date,
+        open=Decimal("1.5"),
+        high=Decimal(3),
+        low=Decimal(1),
+        close=Decimal("2.5"),
+        volume=Decimal(1200),
+        wap=Decimal("2.1"),
+        count=17,
+    )
+    for date in ("20261120", "20261123")
+)
+
+HISTORICAL_DATA = HistoricalData(
+    req_id=9, start="20261120 00:00:00 US/Eastern", end="20261123 10:00:00 US/Eastern", count=2,
+    bars=encode_bars(BARS),
+)  # fmt: skip

@@ -1,0 +1,289 @@
+"""ib_async's decoder reads what the gateway writes, at every version it may speak."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from ib_async.decoder import Decoder
+from ib_async.util import UNSET_DOUBLE
+
+from tests.gateway.wire import samples
+from trademind.gateway.wire import accounts, market, messages, orders
+from trademind.gateway.wire.fields import decode_fields
+from trademind.gateway.wire.market import Tick
+
+VERSIONS = [version for version in samples.VERSIONS if version <= 178]
+
+
+class Recorder:
+    """Stands where ib_async's wrapper does and remembers what the decoder calls."""
+
+    class ib:  # noqa: N801 - the decoder asks `wrapper.ib` for the zone of times without one
+        TimezoneTWS = "US/Eastern"
+
+    defaultTimezone = UTC
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def record(*args: Any) -> None:
+            self.calls.append((name, args))
+
+        return record
+
+
+@pytest.fixture
+def read(caplog: pytest.LogCaptureFixture) -> Any:
+    def run(message: messages.Message, version: int = 178) -> list[tuple[str, tuple[Any, ...]]]:
+        recorder = Recorder()
+        with caplog.at_level(logging.ERROR, logger="ib_async"):
+            Decoder(recorder, version).interpret(decode_fields(message.encode(version)))  # type: ignore[arg-type,no-untyped-call]
+        # The decoder logs what it cannot read, and goes on.
+        assert not caplog.records, caplog.text
+        return recorder.calls
+
+    return run
+
+
+def assert_is_aapl(contract: Any, *, primary: bool = False) -> None:
+    assert (contract.conId, contract.symbol, contract.secType) == (265598, "AAPL", "STK")
+    assert (contract.currency, contract.localSymbol, contract.tradingClass) == ("USD", "AAPL", "NMS")
+    assert (contract.strike, contract.right, contract.multiplier) == (0.0, "", "")
+    if primary:
+        assert contract.primaryExchange == "NASDAQ"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_open_order(read: Any, version: int) -> None:
+    ((name, (order_id, contract, order, state)),) = read(samples.OPEN_ORDER, version)
+
+    assert (name, order_id) == ("openOrder", 7)
+    assert_is_aapl(contract)
+    assert contract.exchange == "SMART"
+    assert (order.clientId, order.permId) == (3, 1_426_086_048)
+    assert (order.action, order.totalQuantity, order.orderType) == ("SELL", 12.5, "STP LMT")
+    assert (order.lmtPrice, order.auxPrice, order.tif) == (149.5, 150.0, "GTC")
+    assert (order.account, order.orderRef, order.outsideRth) == ("DU1000001", "né;1", True)
+    assert (order.whatIf, order.transmit, order.parentId, order.ocaGroup) == (False, True, 0, "")
+    assert (order.clearingIntent, order.deltaNeutralOrderType, order.adjustedOrderType) == (
+        "IB",
+        "None",
+        "None",
+    )
+    assert (order.algoStrategy, order.hedgeType, order.conditions) == ("", "", [])
+    assert (order.exemptCode, order.ocaType, order.dontUseAutoPriceForHedge) == (-1, 3, True)
+    assert (order.trailStopPrice, order.lmtPriceOffset, order.cashQty) == (UNSET_DOUBLE, UNSET_DOUBLE, 0.0)
+    assert (state.status, state.commission, state.warningText) == ("PreSubmitted", UNSET_DOUBLE, "")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_if(read: Any, version: int) -> None:
+    ((_, (_, _, order, state)),) = read(samples.PREVIEW, version)
+
+    assert order.whatIf is True
+    assert (state.initMarginBefore, state.maintMarginBefore, state.equityWithLoanBefore) == ("1", "4", "10")
+    assert (state.initMarginChange, state.maintMarginChange, state.equityWithLoanChange) == ("2", "5", "-1")
+    assert (state.initMarginAfter, state.maintMarginAfter, state.equityWithLoanAfter) == ("3", "9", "9")
+    assert (state.commission, state.commissionCurrency, state.warningText) == (1.25, "USD", "mind the step")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_completed_order(read: Any, version: int) -> None:
+    ((name, (contract, order, state)),) = read(samples.COMPLETED_ORDER, version)
+
+    assert name == "completedOrder"
+    assert_is_aapl(contract)
+    assert (order.permId, order.action, order.totalQuantity, order.filledQuantity) == (
+        1_426_086_048, "SELL", 12.5, 2.5,
+    )  # fmt: skip
+    assert (order.orderType, order.lmtPrice, order.auxPrice, order.tif) == ("STP LMT", 149.5, 150.0, "GTC")
+    assert (order.account, order.orderRef, order.parentPermId) == ("DU1000001", "né;1", 0)
+    assert (state.status, state.completedStatus) == ("PreSubmitted", "Cancelled by Trader")
+    zone = " 10:30:05 US/Eastern" if version >= 174 else "  10:30:05"
+    assert state.completedTime == f"20261123{zone}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_execution(read: Any, version: int) -> None:
+    ((name, (req_id, contract, execution)),) = read(samples.EXECUTION, version)
+
+    assert (name, req_id) == ("execDetails", -1)
+    assert_is_aapl(contract)
+    assert execution.time == samples.TIME
+    assert (execution.execId, execution.orderId, execution.clientId) == ("0000e0d5.69e02bfb.01.01", 7, 3)
+    assert (execution.side, execution.shares, execution.price) == ("SLD", 2.5, 149.505)
+    assert (execution.cumQty, execution.avgPrice, execution.orderRef) == (5.0, 149.51, "né;1")
+    assert (execution.acctNumber, execution.exchange, execution.lastLiquidity) == ("DU1000001", "NASDAQ", 2)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_contract_details(read: Any, version: int) -> None:
+    ((name, (req_id, details)),) = read(samples.CONTRACT_DETAILS, version)
+
+    assert (name, req_id) == ("contractDetails", 9)
+    assert_is_aapl(details.contract, primary=True)
+    assert details.contract.lastTradeDateOrContractMonth == ""
+    assert (details.minTick, details.longName, details.marketName) == (0.01, "CAFÉ \\ SÖHNE", "NMS")
+    assert (details.orderTypes, details.validExchanges) == ("LMT,MKT", "SMART,NASDAQ")
+    assert (details.industry, details.category, details.subcategory) == ("Technology", "Computers", "Laptops")
+    assert (details.timeZoneId, details.marketRuleIds) == ("US/Eastern", "26,26")
+    assert (details.tradingHours, details.liquidHours) == (
+        "20261123:0000-20261124:0000",
+        "20261123:0930-20261123:1600",
+    )
+    assert (details.stockType, details.priceMagnifier, details.aggGroup) == ("COMMON", 1, 1)
+    if version >= 163:
+        assert details.suggestedSizeIncrement == 0.5
+    if version >= 164:
+        assert (details.minSize, details.sizeIncrement) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_symbol_samples(read: Any, version: int) -> None:
+    ((_, (req_id, (first, second))),) = read(samples.SYMBOL_SAMPLES, version)
+
+    assert req_id == 9
+    assert first.derivativeSecTypes == ["OPT", "WAR"]
+    for found in (first, second):
+        assert (found.contract.conId, found.contract.primaryExchange) == (265598, "NASDAQ")
+        assert found.contract.description == ("APPLE INC" if version >= 176 else "")
+    assert second.derivativeSecTypes == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_error(read: Any, version: int) -> None:
+    error = messages.Error(req_id=7, code=201, text="no", time_millis=5, advanced_reject="{}")
+
+    assert read(error, version) == [("error", (7, 201, "no", "{}" if version >= 166 else ""))]
+
+
+def test_historical_data(read: Any) -> None:
+    first, second, end = read(samples.HISTORICAL_DATA)
+
+    assert (first[1][1].date, second[1][1].date) == ("20261120", "20261123")
+    bar = second[1][1]
+    assert (bar.open, bar.high, bar.low, bar.close) == (1.5, 3.0, 1.0, 2.5)
+    assert (bar.volume, bar.average, bar.barCount) == (1200.0, 2.1, 17)
+    assert end == (
+        "historicalDataEnd",
+        (9, "20261120 00:00:00 US/Eastern", "20261123 10:00:00 US/Eastern"),
+    )
+
+
+def test_historical_update(read: Any) -> None:
+    ((name, (req_id, bar)),) = read(market.historical_data_update(9, samples.BARS[0]))
+
+    assert (name, req_id, bar.date, bar.barCount) == ("historicalDataUpdate", 9, "20261120", 17)
+    assert (bar.open, bar.high, bar.low, bar.close) == (1.5, 3.0, 1.0, 2.5)
+    assert (bar.volume, bar.average) == (1200.0, 2.1)
+
+
+def test_order_status(read: Any) -> None:
+    status = orders.OrderStatus(
+        order_id=7,
+        client_id=3,
+        perm_id=11,
+        status="Submitted",
+        filled=Decimal(1),
+        remaining=Decimal(2),
+        avg_fill_price=Decimal("3.5"),
+        last_fill_price=Decimal("4.5"),
+        why_held="trigger",
+    )
+
+    assert read(status) == [("orderStatus", (7, "Submitted", 1.0, 2.0, 3.5, 11, 0, 4.5, 3, "trigger", 0.0))]
+
+
+@pytest.mark.parametrize(("realized", "read_as"), [(None, UNSET_DOUBLE), (Decimal("-2.5"), -2.5)])
+def test_commission_report(read: Any, realized: Decimal | None, read_as: float) -> None:
+    ((name, (report,)),) = read(orders.commission_report("e1", Decimal("1.05"), "USD", realized))
+
+    assert name == "commissionReport"
+    assert (report.execId, report.commission, report.currency) == ("e1", 1.05, "USD")
+    assert report.realizedPNL == read_as
+
+
+def test_portfolio_and_positions(read: Any) -> None:
+    portfolio = accounts.PortfolioValue(
+        contract=samples.AAPL,
+        position=Decimal(-3),
+        market_price=Decimal("1.5"),
+        market_value=Decimal("-4.5"),
+        average_cost=Decimal("1.25"),
+        unrealized_pnl=Decimal("-0.75"),
+        realized_pnl=Decimal(2),
+        account="DU1",
+    )
+    position = accounts.PositionMessage(
+        account="DU1", contract=samples.AAPL, position=Decimal(-3), average_cost=Decimal("1.25")
+    )
+    multi = accounts.PositionMessage(
+        account="DU1", contract=samples.AAPL, position=Decimal(-3), average_cost=Decimal("1.25"),
+        req_id=4, model_code="M",
+    )  # fmt: skip
+
+    ((_, (contract, *figures)),) = read(portfolio)
+    assert_is_aapl(contract, primary=True)
+    assert figures == [-3.0, 1.5, -4.5, 1.25, -0.75, 2.0, "DU1"]
+    ((_, (account, contract, *figures)),) = read(position)
+    assert_is_aapl(contract)
+    assert (account, *figures) == ("DU1", -3.0, 1.25)
+    ((_, (req_id, account, model, contract, *figures)),) = read(multi)
+    assert_is_aapl(contract)
+    assert (req_id, account, model, *figures) == (4, "DU1", "M", -3.0, 1.25)
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        (messages.managed_accounts(["DU1", "DU2"]), ("managedAccounts", ("DU1,DU2",))),
+        (messages.next_valid_id(5), ("nextValidId", (5,))),
+        (messages.current_time(1_700_000_000), ("currentTime", (1_700_000_000,))),
+        (messages.scanner_parameters("<x/>"), ("scannerParameters", ("<x/>",))),
+        (messages.option_parameters_end(4), ("securityDefinitionOptionParameterEnd", (4,))),
+        (messages.no_soft_dollar_tiers(4), ("softDollarTiers", (4, []))),
+        (messages.no_family_codes(), ("familyCodes", ([],))),
+        (messages.no_depth_exchanges(), ("mktDepthExchanges", ([],))),
+        (messages.no_news_providers(), ("newsProviders", ([],))),
+        (messages.user_info(4, ""), ("userInfo", (4, ""))),
+        (accounts.account_value("K", "V", "USD", "DU1"), ("updateAccountValue", ("K", "V", "USD", "DU1"))),
+        (accounts.account_time("15:30"), ("updateAccountTime", ("15:30",))),
+        (accounts.account_download_end("DU1"), ("accountDownloadEnd", ("DU1",))),
+        (accounts.position_end(), ("positionEnd", ())),
+        (accounts.position_multi_end(4), ("positionMultiEnd", (4,))),
+        (
+            accounts.account_summary(4, "DU1", "T", "V", "USD"),
+            ("accountSummary", (4, "DU1", "T", "V", "USD")),
+        ),
+        (accounts.account_summary_end(4), ("accountSummaryEnd", (4,))),
+        (
+            accounts.account_update_multi(4, "DU1", "M", "K", "V", "USD"),
+            ("accountUpdateMulti", (4, "DU1", "M", "K", "V", "USD")),
+        ),
+        (accounts.account_update_multi_end(4), ("accountUpdateMultiEnd", (4,))),
+        (accounts.pnl(4, Decimal("1.5"), Decimal(-2), Decimal(0)), ("pnl", (4, 1.5, -2.0, 0.0))),
+        (
+            accounts.pnl_single(4, Decimal(10), Decimal("1.5"), None, Decimal(0), Decimal(5)),
+            ("pnlSingle", (4, 10.0, 1.5, UNSET_DOUBLE, 0.0, 5.0)),
+        ),
+        (market.tick_price(4, Tick.BID, Decimal("1.5"), Decimal(300)), ("priceSizeTick", (4, 1, 1.5, 300.0))),
+        (market.tick_size(4, Tick.VOLUME, Decimal(900)), ("tickSize", (4, 8, 900.0))),
+        (market.tick_string(4, Tick.LAST_TIMESTAMP, "17"), ("tickString", (4, 45, "17"))),
+        (
+            market.tick_request_parameters(4, Decimal("0.01"), "9c0001", 3),
+            ("tickReqParams", (4, 0.01, "9c0001", 3)),
+        ),
+        (market.snapshot_end(4), ("tickSnapshotEnd", (4,))),
+        (market.market_data_type(4, 1), ("marketDataType", (4, 1))),
+        (market.head_timestamp(4, "20000103-05:00:00"), ("headTimestamp", (4, "20000103-05:00:00"))),
+        (orders.open_order_end(), ("openOrderEnd", ())),
+        (orders.completed_orders_end(), ("completedOrdersEnd", ())),
+        (orders.executions_end(4), ("execDetailsEnd", (4,))),
+    ],
+)
+def test_plain_messages(read: Any, message: messages.Message, call: tuple[str, tuple[Any, ...]]) -> None:
+    assert read(message) == [call]
