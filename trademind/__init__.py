@@ -1,9 +1,12 @@
-"""TradeMind: an asyncio-native trading server for Interactive Brokers, with a paper gateway built in."""
+"""TradeMind: an asyncio-native trading server for Interactive Brokers, with a paper gateway built in.
 
+The broker, the application and the settings are loaded when they are first asked for, so that a script
+pays only for what it uses and the command line answers at once.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from trademind.brokers.base import Broker
-from trademind.brokers.ibkr.client import IBKRBroker
 from trademind.domain import (
     BarRequest,
     ContractQuery,
@@ -15,10 +18,12 @@ from trademind.domain import (
     TimeInForce,
 )
 from trademind.errors import TradeMindError
-from trademind.settings import Settings
 
 if TYPE_CHECKING:
     from trademind.api.app import create_app
+    from trademind.brokers.base import Broker
+    from trademind.brokers.ibkr.client import IBKRBroker
+    from trademind.settings import Settings
 
 __version__ = "0.1.0"
 
@@ -39,11 +44,15 @@ __all__ = [
     "create_app",
 ]
 
+_LOADED_ON_DEMAND = {
+    "Broker": "trademind.brokers.base",
+    "IBKRBroker": "trademind.brokers.ibkr.client",
+    "Settings": "trademind.settings",
+    "create_app": "trademind.api.app",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # FastAPI is loaded only by those who want the application: scripts and notebooks start without it.
-    if name == "create_app":
-        from trademind.api.app import create_app
-
-        return create_app
+    if name in _LOADED_ON_DEMAND:
+        return getattr(import_module(_LOADED_ON_DEMAND[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

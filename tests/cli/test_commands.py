@@ -152,7 +152,6 @@ def test_refusals_are_one_line_and_exit_code_1(
         ("account", "--url", "http://127.0.0.1:port"),
         ("account", "--url", "http://127.0.0.1:99999"),
         ("account", "--url", "http://a b"),
-        ("account", "--url", ""),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:

@@ -1,0 +1,43 @@
+"""What routes may ask for, as `Annotated` aliases.
+
+The dependencies are coroutines: FastAPI runs a plain function in a worker thread, and nothing of the
+session may leave its event loop.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from trademind.api.idempotency import KeyedLocks
+from trademind.api.lifespan import AppState
+from trademind.brokers.base import Broker
+from trademind.domain import SessionInfo, SessionState
+from trademind.settings import Settings
+
+
+def _state(connection: HTTPConnection) -> AppState:
+    return cast("AppState", connection.scope["state"])
+
+
+async def _broker(connection: HTTPConnection) -> Broker:
+    return _state(connection)["runtime"].broker
+
+
+async def _settings(connection: HTTPConnection) -> Settings:
+    return _state(connection)["runtime"].settings
+
+
+async def _placing(connection: HTTPConnection) -> KeyedLocks:
+    return _state(connection)["placing"]
+
+
+BrokerDep = Annotated[Broker, Depends(_broker)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+PlacingDep = Annotated[KeyedLocks, Depends(_placing)]
+
+
+def as_of(session: SessionInfo) -> datetime:
+    """As of when the book is true: now, while the session is ready; otherwise, when it ceased to be."""
+    return datetime.now(UTC) if session.state is SessionState.READY else session.since

@@ -1,0 +1,44 @@
+"""The life of one app: the runtime opens at start-up, is handed to requests as state, and is closed."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, TypedDict
+
+from fastapi import FastAPI
+
+from trademind.api.idempotency import KeyedLocks
+from trademind.brokers.base import Broker
+from trademind.settings import Settings
+
+
+class OpenedRuntime(Protocol):
+    """What the API needs of the composition root's object graph."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def broker(self) -> Broker: ...
+
+
+RuntimeOpener = Callable[[Settings], AbstractAsyncContextManager[OpenedRuntime]]
+
+
+class AppState(TypedDict):
+    """What every request can reach. Each app has its own; nothing is global."""
+
+    runtime: OpenedRuntime
+    placing: KeyedLocks
+
+
+def lifespan_of(
+    settings: Settings, open_runtime: RuntimeOpener
+) -> Callable[[FastAPI], AbstractAsyncContextManager[AppState]]:
+    """A lifespan that keeps a runtime of `settings` open while the app serves."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
+        async with open_runtime(settings) as runtime:
+            yield {"runtime": runtime, "placing": KeyedLocks()}
+
+    return lifespan

@@ -1,0 +1,130 @@
+"""Orders: place, look at, change, cancel."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from trademind.api.deps import BrokerDep, PlacingDep, as_of
+from trademind.api.paging import Limit, PageToken, newest_first
+from trademind.api.schemas.base import In, time
+from trademind.api.schemas.orders import OrderChangeIn, OrderIn, OrderOut, OrdersOut, OrdersPage
+from trademind.api.schemas.problem import problems
+from trademind.api.strict import StrictRoute
+from trademind.brokers.base import Broker
+from trademind.domain import Order, OrderRequest
+from trademind.errors import Invalid, OrderNotFound
+
+router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=StrictRoute)
+
+OrderId = Annotated[
+    str, Path(max_length=100, description="TradeMind's id of the order, or its client order id.")
+]
+
+
+class OrderFilter(In):
+    status: Literal["working", "done"] | None = None
+    symbol: str | None = None
+    limit: Limit = 100
+    page_token: PageToken = None
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_description="Placed, and acknowledged by IB",
+    responses={
+        200: {"model": OrderOut, "description": "The key has already made this order; nothing was placed"},
+        **problems(400, 404, 409, 413, 415, 422, 502, 503, 504),
+    },
+)
+async def place(
+    order: OrderIn,
+    broker: BrokerDep,
+    placing: PlacingDep,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None, Header(description="Another way to give `client_order_id`.")
+    ] = None,
+) -> OrderOut:
+    """Place an order. With a key, asking again is safe: it never makes a second order."""
+    request = order.request(_key(order.client_order_id, idempotency_key))
+    async with placing.holding(request.client_order_id):
+        known = await _is_known(broker, request)
+        placed = await broker.place_order(request)
+    response.status_code = 200 if known else 201
+    response.headers["location"] = f"/api/orders/{placed.id}"
+    return OrderOut.of(placed)
+
+
+def _key(in_body: str | None, in_header: str | None) -> str | None:
+    if in_header is not None:
+        # The header's draft standard writes the key as a quoted string; most clients do not.
+        in_header = in_header.removeprefix('"').removesuffix('"')
+    if in_body is not None and in_header is not None and in_body != in_header:
+        raise Invalid([("client_order_id", "differs from the Idempotency-Key header; give one of them")])
+    return in_body if in_body is not None else in_header
+
+
+async def _is_known(broker: Broker, request: OrderRequest) -> bool:
+    if request.client_order_id is None:
+        return False
+    try:
+        await broker.get_order(request.client_order_id)
+    except OrderNotFound:
+        return False
+    return True
+
+
+@router.get("", responses=problems(422, 503))
+async def list_orders(broker: BrokerDep, wanted: Annotated[OrderFilter, Query()]) -> OrdersPage:
+    """Orders of this day and those still working, newest first."""
+    working = None if wanted.status is None else wanted.status == "working"
+    orders = await broker.get_orders(working=working)
+    if wanted.symbol is not None:
+        symbol = wanted.symbol.strip().upper()
+        orders = tuple(order for order in orders if order.contract.symbol == symbol)
+    page, following = newest_first(orders, key=_position, limit=wanted.limit, token=wanted.page_token)
+    session = broker.session
+    return OrdersPage(
+        account_id=session.account_id,
+        source=session.source,
+        as_of=time(as_of(session)),
+        orders=[OrderOut.of(order) for order in page],
+        next_page_token=following,
+    )
+
+
+def _position(order: Order) -> tuple[datetime, str]:
+    return order.created_at, order.id
+
+
+@router.get("/{order_id}", responses=problems(404, 422, 503))
+async def get_order(order_id: OrderId, broker: BrokerDep) -> OrderOut:
+    """One order."""
+    return OrderOut.of(await broker.get_order(order_id))
+
+
+@router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 502, 503, 504))
+async def modify(order_id: OrderId, change: OrderChangeIn, broker: BrokerDep) -> OrderOut:
+    """Change a working order. Fields that are left out, or null, stay as they are."""
+    return OrderOut.of(await broker.modify_order(order_id, change.change()))
+
+
+@router.delete("/{order_id}", status_code=202, responses=problems(404, 409, 422, 502, 503, 504))
+async def cancel(order_id: OrderId, broker: BrokerDep) -> OrderOut:
+    """Ask for a cancel. A fill may still cross it: see what becomes of the order."""
+    return OrderOut.of(await broker.cancel_order(order_id))
+
+
+@router.delete("", status_code=202, responses=problems(502, 503, 504))
+async def cancel_all(broker: BrokerDep) -> OrdersOut:
+    """Ask to cancel every working order placed through this server; returns those."""
+    orders = await broker.cancel_all_orders()
+    session = broker.session
+    return OrdersOut(
+        account_id=session.account_id,
+        source=session.source,
+        as_of=time(as_of(session)),
+        orders=[OrderOut.of(order) for order in orders],
+    )

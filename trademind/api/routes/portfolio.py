@@ -1,0 +1,39 @@
+"""What the account holds and what it is worth: snapshots of the book, never a question to the gateway."""
+
+from functools import lru_cache
+
+from fastapi import APIRouter, Response
+
+from trademind.api.deps import BrokerDep, as_of
+from trademind.api.schemas.portfolio import AccountOut, PnLOut, PositionsOut
+from trademind.api.schemas.problem import problems
+from trademind.domain import Account
+
+router = APIRouter(prefix="/api/portfolio", tags=["portfolio"])
+
+
+@router.get("/account", response_model=AccountOut, responses=problems(503))
+async def account(broker: BrokerDep) -> Response:
+    """The account's figures, by IB's names."""
+    return Response(_encoded(await broker.get_account()), media_type="application/json")
+
+
+@lru_cache(maxsize=16)  # a handful of apps in one process, each with its latest snapshot
+def _encoded(account: Account) -> bytes:
+    # An account is read far more often than its figures change, and every dashboard reads it all the
+    # time: a snapshot is encoded once.
+    return AccountOut.of(account).model_dump_json().encode()
+
+
+@router.get("/positions", responses=problems(503))
+async def positions(broker: BrokerDep) -> PositionsOut:
+    """Open positions, by symbol."""
+    held = await broker.get_positions()
+    session = broker.session
+    return PositionsOut.of(held, session, as_of(session))
+
+
+@router.get("/pnl", responses=problems(503))
+async def pnl(broker: BrokerDep) -> PnLOut:
+    """Daily, unrealized and realized profit and loss."""
+    return PnLOut.of(await broker.get_pnl())

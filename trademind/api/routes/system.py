@@ -1,0 +1,25 @@
+"""The session with the gateway, and what the server runs on."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+
+from trademind.api.deps import BrokerDep, SettingsDep
+from trademind.api.schemas.problem import problems
+from trademind.api.schemas.system import ConnectionOut
+
+router = APIRouter(prefix="/api/system", tags=["system"])
+
+
+@router.get("/connection", responses=problems())
+async def connection(broker: BrokerDep, settings: SettingsDep) -> ConnectionOut:
+    """Where the session stands. Answers whether or not there is one."""
+    return ConnectionOut.of(
+        broker.session,
+        broker=settings.broker.value,
+        event_loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
+        # nest_asyncio leaves this mark on the module it has patched.
+        nest_asyncio=hasattr(asyncio, "_nest_patched"),
+        as_of=datetime.now(UTC),
+    )

@@ -1,0 +1,150 @@
+"""Quotes, bars and contracts. Prices here are measured, not owed: JSON numbers, null where unknown."""
+
+from typing import Self
+
+from pydantic import ConfigDict, Field
+
+from trademind.api.schemas.base import Out, Time, number, time
+from trademind.domain import Bar, ContractMatch, DataType, Quote, SecType
+
+
+class QuoteOut(Out):
+    """The latest known market of one instrument."""
+
+    symbol: str
+    con_id: int
+    sec_type: SecType
+    currency: str
+    bid: float | None
+    ask: float | None
+    last: float | None
+    bid_size: float | None
+    ask_size: float | None
+    last_size: float | None
+    volume: float | None
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None = Field(description="The previous day's close.")
+    last_time: Time | None
+    data_type: DataType | None
+    stale: bool = Field(description="No longer updated: the line is down or the subscription failed.")
+    as_of: Time
+
+    @classmethod
+    def of(cls, quote: Quote) -> Self:
+        contract = quote.contract
+        return cls(
+            symbol=contract.symbol,
+            con_id=contract.con_id,
+            sec_type=contract.sec_type,
+            currency=contract.currency,
+            bid=number(quote.bid),
+            ask=number(quote.ask),
+            last=number(quote.last),
+            bid_size=number(quote.bid_size),
+            ask_size=number(quote.ask_size),
+            last_size=number(quote.last_size),
+            volume=number(quote.volume),
+            open=number(quote.open),
+            high=number(quote.high),
+            low=number(quote.low),
+            close=number(quote.close),
+            last_time=None if quote.last_time is None else time(quote.last_time),
+            data_type=quote.data_type,
+            stale=quote.stale,
+            as_of=time(quote.as_of),
+        )
+
+
+class QuotesOut(Out):
+    quotes: list[QuoteOut] = Field(description="In the order asked.")
+
+
+class BarOut(Out):
+    """One bar; `time` is its start. The last one may still be forming."""
+
+    time: Time
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    volume: float | None
+    wap: float | None
+    count: int | None
+
+    @classmethod
+    def of(cls, bar: Bar) -> Self:
+        return cls(
+            time=time(bar.time),
+            open=number(bar.open),
+            high=number(bar.high),
+            low=number(bar.low),
+            close=number(bar.close),
+            volume=number(bar.volume),
+            wap=number(bar.wap),
+            count=bar.count,
+        )
+
+
+class BarsPage(Out):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "symbol": "AAPL",
+                    "bar_size": "1 hour",
+                    "what_to_show": "TRADES",
+                    "bars": [
+                        {
+                            "time": "2026-01-30T15:00:00Z",
+                            "open": 150.1,
+                            "high": 151.2,
+                            "low": 149.9,
+                            "close": 150.8,
+                            "volume": 1200300.0,
+                            "wap": 150.55,
+                            "count": 8123,
+                        }
+                    ],
+                    "next_page_token": None,
+                }
+            ]
+        }
+    )
+
+    symbol: str
+    bar_size: str
+    what_to_show: str
+    bars: list[BarOut] = Field(description="Oldest first.")
+    next_page_token: str | None = Field(
+        description="Give it back as `page_token`, with the same `symbol` and `bar_size`; null at the end."
+    )
+
+
+class ContractOut(Out):
+    """One match of a search."""
+
+    con_id: int
+    symbol: str
+    sec_type: SecType
+    primary_exchange: str
+    currency: str
+    description: str
+    derivative_sec_types: list[str]
+
+    @classmethod
+    def of(cls, match: ContractMatch) -> Self:
+        return cls(
+            con_id=match.con_id,
+            symbol=match.symbol,
+            sec_type=match.sec_type,
+            primary_exchange=match.primary_exchange,
+            currency=match.currency,
+            description=match.description,
+            derivative_sec_types=list(match.derivative_sec_types),
+        )
+
+
+class ContractsOut(Out):
+    contracts: list[ContractOut]

@@ -1,0 +1,112 @@
+"""`trademind gateway start` and `trademind gateway reset`: the paper gateway, alone, for any IB client."""
+
+import asyncio
+import contextlib
+import signal
+from contextlib import AsyncExitStack
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trademind.cli.listening import cannot_listen, configure_logging
+from trademind.cli.output import Json, print_json, reporting
+from trademind.gateway.server import PaperGatewayServer
+from trademind.gateway.store import AccountStore
+from trademind.settings import Settings, is_loopback, load_settings
+
+app = typer.Typer(help="Run the paper gateway alone, or start its account over.", no_args_is_help=True)
+
+DEFAULT_PORT = 7497
+"""TWS's port for paper trading, which IB clients try by default."""
+
+DataDir = Annotated[Path | None, typer.Option(help="Where the account is kept, if not as the settings say.")]
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise typer.BadParameter(f"{text!r} is not a number") from None
+
+
+@app.command()
+def start(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help=f"Port; {DEFAULT_PORT} if nothing says otherwise.")
+    ] = None,
+    cash: Annotated[
+        Decimal | None, typer.Option(parser=_decimal, help="Opening balance of a new account, in US dollars.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the synthetic market.")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Start a paper gateway that any TWS API client can connect to. Ctrl-C stops it."""
+    with reporting(as_json):
+        settings = _settings(cash=cash, seed=seed, port=port, data_dir=data_dir)
+        configure_logging(settings.server.log_level)
+        if not is_loopback(host):
+            typer.echo(f"listening on {host}: whoever can reach it can use the paper account", err=True)
+        wanted = settings.paper.port or (DEFAULT_PORT if port is None else 0)
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_run(settings, host, wanted, as_json))
+
+
+@app.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Forget the paper account: its positions, orders and fills. The next one starts with its cash."""
+    with reporting(as_json):
+        directory = _settings(data_dir=data_dir).data_dir
+        if not yes:
+            question = f"Forget the paper account in {directory}?"
+            typer.confirm(question, abort=True, err=True)
+        AccountStore(directory).reset()
+        if as_json:
+            print_json({"reset": str(directory)})
+        else:
+            typer.echo(f"The paper account in {directory} starts over.")
+
+
+def _settings(*, data_dir: Path | None = None, **paper: object) -> Settings:
+    given = {name: value for name, value in paper.items() if value is not None}
+    overrides: dict[str, object] = {"paper": given} if given else {}
+    if data_dir is not None:
+        overrides["data_dir"] = data_dir
+    return load_settings(**overrides)
+
+
+async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows has no signal handlers on the loop; there Ctrl-C arrives as KeyboardInterrupt.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    gateway = PaperGatewayServer(
+        host=host,
+        port=port,
+        cash=settings.paper.cash,
+        seed=settings.paper.seed,
+        data_dir=settings.data_dir,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(gateway)
+        except OSError as error:
+            raise cannot_listen(error, host, port, setting="--host") from error
+        account_id = gateway.core.exchange.account_id
+        if as_json:
+            print_json({"host": host, "port": gateway.port, "account_id": account_id}, in_one_line=True)
+        else:
+            typer.echo(
+                f"Paper gateway on {host}:{gateway.port} | account {account_id} "
+                f"| seed {settings.paper.seed} | kept in {settings.data_dir}"
+            )
+        await stop.wait()

@@ -1,0 +1,109 @@
+"""`trademind quote` and `trademind bars`."""
+
+from typing import Annotated
+
+import typer
+
+from trademind.cli.client import Server, Url
+from trademind.cli.output import Json, print_json, print_table, reporting
+
+SecType = Annotated[str, typer.Option(help="IB's security type: STK, CASH, …")]
+Currency = Annotated[str, typer.Option()]
+
+
+def quote(
+    symbols: Annotated[list[str], typer.Argument(help="One or more, such as AAPL MSFT.")],
+    sec_type: SecType = "STK",
+    currency: Currency = "USD",
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Show the latest quotes."""
+    columns = (
+        "symbol",
+        ">bid",
+        ">ask",
+        ">last",
+        ">bid size",
+        ">ask size",
+        ">volume",
+        ">close",
+        "data",
+        "as of",
+    )
+    with reporting(as_json), Server(url) as server:
+        found = server.get(
+            "/api/market/quotes", symbols=",".join(symbols), sec_type=sec_type, currency=currency
+        )
+        if as_json:
+            print_json(found)
+            return
+        rows = [
+            (
+                each["symbol"],
+                each["bid"],
+                each["ask"],
+                each["last"],
+                _count(each["bid_size"]),
+                _count(each["ask_size"]),
+                _count(each["volume"]),
+                each["close"],
+                "stale" if each["stale"] else each["data_type"],
+                each["as_of"],
+            )
+            for each in found["quotes"]
+        ]
+        print_table(columns, rows)
+
+
+def bars(
+    symbol: Annotated[str, typer.Argument(help="Such as AAPL.")],
+    size: Annotated[str, typer.Option(help="Of one bar, in IB's spelling: '5 mins', '1 hour'.")] = "1 hour",
+    duration: Annotated[str | None, typer.Option(help="Back from the end: '2 D', '1 W'.")] = None,
+    start: Annotated[str | None, typer.Option(help="From when, such as 2026-01-30T14:30:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="Until when; now if left out.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the oldest first.")] = 500,
+    sec_type: SecType = "STK",
+    currency: Currency = "USD",
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Show historical bars, oldest first."""
+    with reporting(as_json), Server(url) as server:
+        found = server.get(
+            "/api/market/bars",
+            symbol=symbol,
+            bar_size=size,
+            duration=duration,
+            start=start,
+            end=end,
+            limit=limit,
+            sec_type=sec_type,
+            currency=currency,
+            what_to_show="MIDPOINT" if sec_type.upper() == "CASH" else None,
+        )
+        if as_json:
+            print_json(found)
+            return
+        rows = [
+            (
+                bar["time"],
+                bar["open"],
+                bar["high"],
+                bar["low"],
+                bar["close"],
+                _count(bar["volume"]),
+                bar["wap"],
+                bar["count"],
+            )
+            for bar in found["bars"]
+        ]
+        columns = ("time", ">open", ">high", ">low", ">close", ">volume", ">wap", ">trades")
+        print_table(columns, rows, title=f"{found['symbol']} {found['bar_size']}")
+        if found["next_page_token"] is not None:
+            typer.echo("there are more; take a shorter time, or --limit 500", err=True)
+
+
+def _count(value: float | None) -> str | None:
+    """Shares without the `.0` that JSON numbers bring along."""
+    return None if value is None else f"{value:.10g}"

@@ -1,0 +1,139 @@
+"""`trademind orders`, `trademind order place` and `trademind order cancel`."""
+
+import secrets
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from trademind.cli.client import Server, Url
+from trademind.cli.output import CommandFailed, Exit, Json, print_json, print_table, reporting
+
+app = typer.Typer(help="Place and cancel orders.", no_args_is_help=True)
+
+_COLUMNS = (
+    "id", "side", ">quantity", "symbol", "type", ">limit", ">stop", "tif", "status", ">filled", ">avg price",
+    ">commission", "created",
+)  # fmt: skip
+
+
+class Which(StrEnum):
+    WORKING = "working"
+    DONE = "done"
+
+
+def orders(
+    status: Annotated[
+        Which | None, typer.Option(help="Only working ones, or only those that are done.")
+    ] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest.")] = 100,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """List the orders of this day and those still working, newest first."""
+    with reporting(as_json), Server(url) as server:
+        wanted = status.value if status else None
+        found = server.get("/api/orders", status=wanted, symbol=symbol, limit=limit)
+        if as_json:
+            print_json(found)
+            return
+        title = f"{found['account_id']} ({found['source']}) as of {found['as_of']}"
+        print_table(_COLUMNS, map(_row, found["orders"]), title=title)
+
+
+@app.command()
+def place(
+    side: Annotated[str, typer.Argument(help="BUY or SELL.")],
+    quantity: Annotated[str, typer.Argument(help="How many.")],
+    symbol: Annotated[str, typer.Argument(help="Of what, such as AAPL.")],
+    limit: Annotated[str | None, typer.Option(help="Limit price.")] = None,
+    stop: Annotated[str | None, typer.Option(help="Stop price.")] = None,
+    tif: Annotated[str, typer.Option(help="DAY, GTC or IOC.")] = "DAY",
+    sec_type: Annotated[str, typer.Option(help="IB's security type.")] = "STK",
+    exchange: Annotated[str | None, typer.Option(help="SMART, or IDEALPRO for CASH, if left out.")] = None,
+    currency: Annotated[str, typer.Option()] = "USD",
+    outside_rth: Annotated[bool, typer.Option("--outside-rth", help="Also outside regular hours.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Your own name for the order: given twice, it makes one order.")
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Place an order: at the market, or with --limit, --stop, or both.
+
+    trademind order place BUY 10 AAPL --limit 150
+    """
+    # With a key of its own the order can be found, and the command repeated, whatever happens on the way.
+    key = key or f"cli-{secrets.token_hex(8)}"
+    order: dict[str, Any] = {
+        "side": side,
+        "quantity": quantity,
+        "symbol": symbol,
+        "order_type": _ORDER_TYPES[limit is not None, stop is not None],
+        "limit_price": limit,
+        "stop_price": stop,
+        "tif": tif,
+        "sec_type": sec_type,
+        "exchange": exchange or ("IDEALPRO" if sec_type.upper() == "CASH" else "SMART"),
+        "currency": currency,
+        "outside_rth": outside_rth,
+        "client_order_id": key,
+    }
+    with reporting(as_json), Server(url) as server:
+        try:
+            placed = server.send("POST", "/api/orders", order)
+        except CommandFailed as failure:
+            if failure.exit_code is not Exit.UNKNOWN:
+                raise
+            detail = f"{failure}. The order's id, if it exists, is {key}; with --key {key} the same "
+            raise CommandFailed(
+                Exit.UNKNOWN,
+                {**failure.document, "detail": detail + "command is safe to repeat", "client_order_id": key},
+            ) from failure
+        _show(placed, as_json)
+
+
+@app.command()
+def cancel(
+    order_id: Annotated[str, typer.Argument(metavar="ID", help="The order's id, as `orders` shows it.")],
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for an order to be cancelled. A fill may still cross the cancel."""
+    with reporting(as_json), Server(url) as server:
+        _show(server.send("DELETE", f"/api/orders/{quote(order_id, safe='')}"), as_json)
+
+
+_ORDER_TYPES = {
+    (False, False): "MKT",
+    (True, False): "LMT",
+    (False, True): "STP",
+    (True, True): "STP LMT",
+}
+
+
+def _show(order: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(order)
+    else:
+        print_table(_COLUMNS, [_row(order)])
+
+
+def _row(order: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        order["id"],
+        order["side"],
+        order["quantity"],
+        order["symbol"],
+        order["order_type"],
+        order["limit_price"],
+        order["stop_price"],
+        order["tif"],
+        order["status"],
+        order["filled_quantity"],
+        order["avg_fill_price"],
+        order["commission"],
+        order["created_at"],
+    )

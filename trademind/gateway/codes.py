@@ -1,0 +1,33 @@
+"""IB's error codes and texts, as far as the gateway itself sends them."""
+
+from typing import Final
+
+DUPLICATE_TICKER_ID: Final = 322
+NO_SECURITY: Final = 200
+NO_SECURITY_TEXT: Final = "No security definition has been found for the request"
+ORDER_REJECTED: Final = 201
+UNKNOWN_TICKER_ID: Final = 300
+READING: Final = 320
+VALIDATING: Final = 321
+PROCESSING: Final = 322
+CLIENT_ID_IN_USE: Final = 326
+CLIENT_ID_IN_USE_TEXT: Final = (
+    "Unable to connect as the client id is already in use. Retry with a unique client id."
+)
+AUTO_BIND_REFUSED: Final = 327
+AUTO_BIND_REFUSED_TEXT: Final = "Only the client with client id 0 may set the auto bind property"
+NO_HISTORICAL_QUERY: Final = 366
+UNSUPPORTED_ORDER_TYPE: Final = 387
+UNSUPPORTED_ORDER_TYPE_TEXT: Final = "Unsupported order type for this exchange and security type."
+HISTORICAL: Final = 162
+NO_SUCH_ORDER: Final = 10147
+INVALID_TIF: Final = 10052
+INVALID_TIF_TEXT: Final = "Invalid time in force:{tif}."
+INVALID_END_TIME: Final = 10314
+UNKNOWN_MESSAGE: Final = 505
+UNKNOWN_MESSAGE_TEXT: Final = "Fatal Error: Unknown message id."
+
+
+def invalid(cause: str) -> str:
+    """The text of error 321."""
+    return f"Error validating request.-'bQ' : cause - {cause}"

@@ -1,0 +1,558 @@
+"""The paper exchange: takes orders for one account, fills them from the quotes it is shown, and keeps the
+books. Pure: no I/O, and the time comes from the clock it is given.
+
+Every command returns what happened as events, in the order in which a real gateway sends the messages:
+an accepted order as PreSubmitted and then Submitted or its fills; each fill as execution, order status,
+commission report; a cancel as Cancelled and then error 202. The market of an instrument is the last quote
+shown; orders that find no liquidity, or arrive before the first quote, wait for the next one.
+
+The exchange never closes: a DAY order expires at midnight in New York.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from trademind.clock import Clock
+from trademind.domain import Side, TimeInForce
+from trademind.gateway.engine import rules
+from trademind.gateway.engine.book import Book
+from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.journal import AccountState, DayStarted, IdUsed, Record
+from trademind.gateway.engine.ledger import ZERO, Holding, Ledger
+from trademind.gateway.engine.margin import Exposure, figures, reserve_price
+from trademind.gateway.engine.matching import RestingOrders, WorkingOrder
+from trademind.gateway.engine.model import (
+    AccountFigures,
+    CommissionReported,
+    Event,
+    Executed,
+    IBStatus,
+    Instrument,
+    MarketQuote,
+    OrderError,
+    OrderReported,
+    PaperExecution,
+    PaperOrder,
+    PaperPosition,
+    PortfolioChanged,
+    Ticket,
+)
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def exchange_date(moment: datetime) -> date:
+    """The exchange's date at a moment."""
+    return moment.astimezone(NEW_YORK).date()
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time.min, NEW_YORK)
+
+
+class _Desk:
+    """One instrument's corner of the exchange: its market, its working orders, and what they reserve."""
+
+    __slots__ = ("_book", "exposure", "instrument", "orders", "quote", "requirement")
+
+    def __init__(self, instrument: Instrument, quote: MarketQuote | None) -> None:
+        self.instrument = instrument
+        self.orders = RestingOrders()
+        self.exposure = Exposure(instrument.sec_type)
+        self.quote = quote
+        self._book: Book | None = None
+        self.requirement = ZERO
+        """Initial margin in the worst case, as last computed."""
+
+    def show(self, quote: MarketQuote) -> None:
+        self.quote = quote
+        self._book = None
+
+    def take(self, side: Side, quantity: Decimal, limit: Decimal | None) -> list[tuple[Decimal, Decimal]]:
+        if self.quote is None:
+            return []
+        if self._book is None:
+            self._book = Book(self.quote, self.instrument.min_tick)
+        return self._book.take(side, quantity, limit)
+
+
+class PaperExchange:
+    """One account's orders, fills and books.
+
+    `journal` collects the records a store needs; whoever runs the exchange takes them out after each
+    command (and clears the list when nothing is stored).
+    """
+
+    def __init__(self, *, account_id: str, cash: Decimal, clock: Clock) -> None:
+        now = clock.now()
+        self._start(
+            AccountState(
+                account_id=account_id,
+                opening_cash=cash,
+                cash=cash,
+                created_at=now,
+                day=exchange_date(now),
+                next_perm=1,
+                next_exec=1,
+            ),
+            clock,
+        )
+
+    @classmethod
+    def restored(cls, state: AccountState, records: Iterable[Record], *, clock: Clock) -> "PaperExchange":
+        """The exchange as it was: a stored state, and every record that followed it."""
+        self = cls.__new__(cls)
+        self._start(state, clock)
+        for record in records:
+            self._replay(record)
+        return self
+
+    def _start(self, state: AccountState, clock: Clock) -> None:
+        self.account_id = state.account_id
+        self.journal: list[Record] = []
+        self._clock = clock
+        self._opening_cash = state.opening_cash
+        self._created_at = state.created_at
+        self._next_perm = state.next_perm
+        self._next_exec = state.next_exec
+        self._last_sequence = 0
+        # Ids carry the account's birth, so that an account that was reset does not repeat them.
+        self._perm_base = int(state.created_at.timestamp())
+        self._exec_origin = int(state.created_at.timestamp() * 1_000_000) & 0xFFFFFFFF
+        self._high_water = dict(state.high_water)
+        self._ledger = Ledger(state.cash)
+        for holding in state.holdings:
+            self._ledger.load(holding)
+        self._desks: dict[int, _Desk] = {}
+        self._quotes: dict[int, MarketQuote] = {}
+        self._requirement = ZERO
+        """Sum of the desks' worst-case requirements."""
+        self._orders: dict[tuple[int, int], WorkingOrder] = {}
+        self._working: dict[int, WorkingOrder] = {}
+        self._completed: dict[int, PaperOrder] = {}
+        self._executions = list(state.executions)
+        self._day = state.day
+        self._day_ends = _end_of(state.day)
+        for order in state.orders:
+            self._put_back(order)
+        for holding in state.holdings:
+            self._refresh(self._desk(holding.instrument))
+
+    # Reading
+
+    def orders(self) -> list[PaperOrder]:
+        """Working orders, oldest first."""
+        return [order.report() for order in sorted(self._working.values(), key=lambda each: each.perm_id)]
+
+    def completed_orders(self) -> list[PaperOrder]:
+        """Orders that ended today, in the order in which they did."""
+        return list(self._completed.values())
+
+    def executions(self) -> list[PaperExecution]:
+        """Today's executions, oldest first."""
+        return list(self._executions)
+
+    def order(self, client_id: int, order_id: int) -> PaperOrder | None:
+        """A working order, or one that ended today."""
+        order = self._orders.get((client_id, order_id))
+        return None if order is None else order.report()
+
+    def next_order_id(self, client_id: int) -> int:
+        """The lowest order id this client may use."""
+        return self._high_water.get(client_id, 0) + 1
+
+    def figures(self) -> AccountFigures:
+        return figures(self._ledger)
+
+    def positions(self) -> list[PaperPosition]:
+        """Open positions."""
+        return [each.position() for each in self._ledger.holdings() if each.quantity]
+
+    def position(self, con_id: int) -> PaperPosition | None:
+        """A position; with quantity 0 when it was closed today, None when there was none."""
+        holding = self._ledger.holding(con_id)
+        return None if holding is None else holding.position()
+
+    def needs_quotes(self) -> set[int]:
+        """Con ids of which the exchange must be shown the market: working orders or positions."""
+        held = {each.instrument.con_id for each in self._ledger.holdings() if each.quantity}
+        return held | {con_id for con_id, desk in self._desks.items() if desk.orders.count}
+
+    def state(self) -> AccountState:
+        """Everything there is to store. The records in `journal` are part of it."""
+        orders = [*self._completed.values(), *self.orders()]
+        return AccountState(
+            account_id=self.account_id,
+            opening_cash=self._opening_cash,
+            cash=self._ledger.cash,
+            created_at=self._created_at,
+            day=self._day,
+            next_perm=self._next_perm,
+            next_exec=self._next_exec,
+            high_water=dict(self._high_water),
+            holdings=list(self._ledger.holdings()),
+            orders=orders,
+            executions=list(self._executions),
+        )
+
+    # Commands
+
+    def place(self, ticket: Ticket) -> list[Event]:
+        """Take a new order, or change the working order of the same client and order id."""
+        order = self._orders.get((ticket.client_id, ticket.order_id))
+        if order is not None and not order.status.is_done:
+            return self._modify(order, ticket)
+        if order is not None and order.status is IBStatus.FILLED:
+            return [self._error(ticket, rules.FILLED)]
+        # A client's order ids only go up, so any other id up to the highest is used or gone.
+        if ticket.order_id < self.next_order_id(ticket.client_id):
+            return [self._error(ticket, rules.DUPLICATE_ID)]
+        self._high_water[ticket.client_id] = ticket.order_id
+        desk = self._desk(ticket.instrument)
+        problem = rules.check_ticket(ticket)
+        if problem is None:
+            reserved_at = reserve_price(ticket, desk.quote)
+            problem = self._reserve(desk, [(ticket.side, ticket.quantity, reserved_at)])
+        if problem is not None:
+            self.journal.append(IdUsed(client_id=ticket.client_id, order_id=ticket.order_id))
+            return [self._error(ticket, problem)]
+        order = WorkingOrder(ticket, self._perm_base + self._next_perm, self._clock.now())
+        self._next_perm += 1
+        order.sequence = self._place_in_time()
+        order.reserved_at = reserved_at
+        self._orders[ticket.client_id, ticket.order_id] = order
+        self._working[order.perm_id] = order
+        if ticket.order_type.needs_stop:
+            order.why_held = "trigger"
+        events: list[Event] = [OrderReported(order=order.report())]
+        self._arrive(desk, order, events)
+        return events
+
+    def cancel(self, client_id: int, order_id: int, *, by_client_id: int) -> list[Event]:
+        """Cancel an order. Only its own client and client 0 may; to others it does not exist."""
+        order = self._orders.get((client_id, order_id))
+        if order is None or by_client_id not in (client_id, 0):
+            code, message = rules.not_found(order_id)
+            return [OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message)]
+        if order.status.is_done:
+            code, message = rules.not_cancellable(order_id, order.status)
+            return [OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message)]
+        desk = self._desk(order.ticket.instrument)
+        events: list[Event] = []
+        desk.orders.remove(order)
+        self._end(desk, order, IBStatus.CANCELLED, "Cancelled by Trader", events)
+        events.append(self._error(order.ticket, rules.CANCELLED))
+        return events
+
+    def cancel_all(self) -> list[Event]:
+        """Cancel every working order of every client."""
+        events: list[Event] = []
+        for order in list(self._working.values()):
+            ticket = order.ticket
+            events += self.cancel(ticket.client_id, ticket.order_id, by_client_id=0)
+        return events
+
+    def on_quote(self, quote: MarketQuote) -> list[Event]:
+        """The market moved: fresh liquidity, triggers, fills, and positions at the new price."""
+        con_id = quote.con_id
+        self._quotes[con_id] = quote
+        desk = self._desks.get(con_id)
+        if desk is None:
+            return []
+        desk.show(quote)
+        holding = self._ledger.holding(con_id)
+        if holding is not None:
+            self._ledger.mark(holding, quote.last, quote.close)
+        events: list[Event] = []
+        if desk.orders.count:
+            self._match(desk, quote, events)
+        self._refresh(desk, holding)
+        return events
+
+    def roll(self, now: datetime) -> list[Event]:
+        """Let the date change when it is time: DAY orders expire and the day's figures start anew.
+
+        Cheap when there is nothing to do, so it may be called with every tick of the market.
+        """
+        if now < self._day_ends:
+            return []
+        events: list[Event] = []
+        for order in [each for each in self._working.values() if each.ticket.tif is TimeInForce.DAY]:
+            desk = self._desk(order.ticket.instrument)
+            desk.orders.remove(order)
+            self._end(desk, order, IBStatus.CANCELLED, "Cancelled by System", events)
+            events.append(self._error(order.ticket, rules.CANCELLED))
+        record = DayStarted(day=exchange_date(now))
+        self._start_day(record)
+        self.journal.append(record)
+        return events
+
+    # Orders
+
+    def _place_in_time(self) -> int:
+        self._last_sequence += 1
+        return self._last_sequence
+
+    def _modify(self, order: WorkingOrder, ticket: Ticket) -> list[Event]:
+        problem = rules.check_change(order, ticket)
+        desk = self._desk(ticket.instrument)
+        if problem is None:
+            reserved_at = reserve_price(ticket, desk.quote)
+            problem = self._reserve(
+                desk,
+                [
+                    (ticket.side, -order.remaining, order.reserved_at),
+                    (ticket.side, ticket.quantity - order.filled, reserved_at),
+                ],
+            )
+        if problem is not None:
+            return [self._error(ticket, problem)]
+        desk.orders.remove(order)
+        old = order.ticket
+        if ticket.limit_price != old.limit_price or ticket.quantity > old.quantity:
+            order.sequence = self._place_in_time()
+        if not ticket.order_type.needs_stop or not old.order_type.needs_stop:
+            order.triggered = False
+        order.ticket = ticket
+        order.remaining = ticket.quantity - order.filled
+        order.reserved_at = reserved_at
+        order.why_held = "trigger" if order.is_held else ""
+        order.status = IBStatus.PRE_SUBMITTED if order.is_held else IBStatus.SUBMITTED
+        events: list[Event] = []
+        if not order.remaining:
+            self._end(desk, order, IBStatus.FILLED, f"Filled Size: {order.filled:f}", events)
+            return events
+        events.append(OrderReported(order=order.report()))
+        self._arrive(desk, order, events)
+        return events
+
+    def _arrive(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> None:
+        """Let a new or changed order meet the market; what is left of it rests, or ends if IOC."""
+        if order.is_held:
+            stop, quote = order.ticket.stop_price, desk.quote
+            assert stop is not None
+            touched = quote is not None and (
+                quote.last >= stop if order.ticket.side is Side.BUY else quote.last <= stop
+            )
+            if not touched:
+                desk.orders.add(order)
+                self.journal.append(order.report())
+                return
+            order.triggered = True
+            order.why_held = ""
+        filled = self._walk(desk, order, events)
+        if order.remaining and order.is_immediate:
+            self._end(desk, order, IBStatus.CANCELLED, "Cancelled by System", events)
+        elif order.remaining:
+            news = order.status is not IBStatus.SUBMITTED
+            order.status = IBStatus.SUBMITTED
+            desk.orders.add(order)
+            report = order.report()
+            self.journal.append(report)
+            if news:
+                events.append(OrderReported(order=report))
+        if filled:
+            events.append(PortfolioChanged(instrument=desk.instrument))
+
+    def _match(self, desk: _Desk, quote: MarketQuote, events: list[Event]) -> None:
+        """Match everything that works in an instrument against a new quote.
+
+        First what was at the market already, then resting limits that are crossed, then the stops that
+        this quote triggers: they arrive after the trade that set them off.
+        """
+        triggered = desk.orders.triggered_by(quote.last)
+        touched = False
+        for order in desk.orders.at_market():
+            desk.orders.remove(order)
+            touched |= self._settle(desk, order, self._walk(desk, order, events))
+        for order in desk.orders.crossed_by(quote.bid, quote.ask):
+            desk.orders.remove(order)
+            touched |= self._settle(desk, order, self._cross(desk, order, events))
+        for order in triggered:
+            desk.orders.remove(order)
+            order.triggered = True
+            order.why_held = ""
+            order.status = IBStatus.SUBMITTED
+            events.append(OrderReported(order=order.report()))
+            filled = self._walk(desk, order, events)
+            if order.remaining and order.is_immediate:
+                self._end(desk, order, IBStatus.CANCELLED, "Cancelled by System", events)
+            elif order.remaining:
+                desk.orders.add(order)
+                self.journal.append(order.report())
+            touched |= filled
+        if touched:
+            events.append(PortfolioChanged(instrument=desk.instrument))
+
+    def _settle(self, desk: _Desk, order: WorkingOrder, filled: bool) -> bool:
+        if order.remaining:
+            desk.orders.add(order)
+            if filled:
+                self.journal.append(order.report())
+        return filled
+
+    def _walk(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
+        """Fill an arriving order level by level, up to its limit."""
+        taken = desk.take(order.ticket.side, order.remaining, order.limit)
+        for price, quantity in taken:
+            self._fill(desk, order, price, quantity, events)
+        return bool(taken)
+
+    def _cross(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
+        """Fill a resting limit that the market has come to: at its limit, up to the size displayed."""
+        limit = order.limit
+        assert limit is not None
+        quantity = sum((part for _, part in desk.take(order.ticket.side, order.remaining, limit)), ZERO)
+        if quantity:
+            self._fill(desk, order, limit, quantity, events)
+        return bool(quantity)
+
+    def _fill(
+        self, desk: _Desk, order: WorkingOrder, price: Decimal, quantity: Decimal, events: list[Event]
+    ) -> None:
+        ticket = order.ticket
+        order.fill(price, quantity)
+        due = order_commission(desk.instrument.sec_type, order.filled, order.filled_value)
+        # Rounding of the whole keeps the sum exact; a cheap first fill may have been charged its maximum.
+        commission = max(due - order.commission, ZERO)
+        order.commission += commission
+        realized = self._ledger.book(desk.instrument, ticket.side.sign, quantity, price, commission)
+        holding, quote = self._ledger.holding(desk.instrument.con_id), desk.quote
+        assert holding is not None
+        assert quote is not None
+        self._ledger.mark(holding, quote.last, quote.close)
+        desk.exposure.add(ticket.side, -quantity, order.reserved_at)
+        execution = PaperExecution(
+            exec_id=f"{self._exec_origin:08x}.{self._perm_base + self._next_exec:08x}.01.01",
+            time=self._clock.now(),
+            perm_id=order.perm_id,
+            client_id=ticket.client_id,
+            order_id=ticket.order_id,
+            account=self.account_id,
+            instrument=desk.instrument,
+            side=ticket.side,
+            quantity=quantity,
+            price=price,
+            cumulative_quantity=order.filled,
+            avg_price=order.avg_fill_price,
+            exchange=desk.instrument.primary_exchange or desk.instrument.exchange,
+            order_ref=ticket.order_ref,
+            commission=commission,
+            realized_pnl=realized,
+        )
+        self._next_exec += 1
+        self._executions.append(execution)
+        self.journal.append(execution)
+        events.append(Executed(execution=execution))
+        if order.remaining:
+            order.status = IBStatus.SUBMITTED
+            events.append(OrderReported(order=order.report()))
+            self._refresh(desk)
+        else:
+            self._end(desk, order, IBStatus.FILLED, f"Filled Size: {order.filled:f}", events)
+        events.append(CommissionReported(execution=execution))
+
+    def _end(
+        self, desk: _Desk, order: WorkingOrder, status: IBStatus, words: str, events: list[Event]
+    ) -> None:
+        """End an order that is in no queue any more."""
+        desk.exposure.add(order.ticket.side, -order.remaining, order.reserved_at)
+        order.status = status
+        order.why_held = ""
+        order.completed_at = self._clock.now()
+        order.completed_status = words
+        del self._working[order.perm_id]
+        self._refresh(desk)
+        report = self._completed[order.perm_id] = order.report()
+        self.journal.append(report)
+        events.append(OrderReported(order=report))
+
+    # Margin
+
+    def _reserve(self, desk: _Desk, changes: list[tuple[Side, Decimal, Decimal]]) -> rules.Problem | None:
+        """Reserve margin for a change of the working orders, or say why the account cannot bear it.
+
+        What does not make the worst case worse, such as closing a position, is always accepted.
+        """
+        before = desk.requirement
+        for side, quantity, price in changes:
+            desk.exposure.add(side, quantity, price)
+        after = desk.exposure.requirement(self._ledger.holding(desk.instrument.con_id))
+        total = self._requirement - before + after
+        equity = self._ledger.net_liquidation
+        if after > before and total > equity:
+            for side, quantity, price in changes:
+                desk.exposure.add(side, -quantity, price)
+            return rules.unaffordable(equity, total)
+        desk.requirement = after
+        self._requirement = total
+        return None
+
+    def _refresh(self, desk: _Desk, holding: Holding | None = None) -> None:
+        """Recompute what a desk requires, after a fill, a cancel or a new price."""
+        if holding is None:
+            holding = self._ledger.holding(desk.instrument.con_id)
+        requirement = desk.exposure.requirement(holding)
+        self._requirement += requirement - desk.requirement
+        desk.requirement = requirement
+
+    # Books
+
+    def _desk(self, instrument: Instrument) -> _Desk:
+        desk = self._desks.get(instrument.con_id)
+        if desk is None:
+            quote = self._quotes.get(instrument.con_id)
+            desk = self._desks[instrument.con_id] = _Desk(instrument, quote)
+        return desk
+
+    def _start_day(self, record: DayStarted) -> None:
+        self._day = record.day
+        self._day_ends = _end_of(record.day)
+        self._executions.clear()
+        self._completed.clear()
+        self._orders = {key: order for key, order in self._orders.items() if not order.status.is_done}
+        self._ledger.start_day()
+
+    def _put_back(self, report: PaperOrder) -> None:
+        """Take an order in as it was stored, in place of what is known of it."""
+        ticket = report.ticket
+        key = (ticket.client_id, ticket.order_id)
+        desk = self._desk(ticket.instrument)
+        known = self._working.pop(report.perm_id, None)
+        if known is not None:
+            desk.orders.remove(known)
+            desk.exposure.add(known.ticket.side, -known.remaining, known.reserved_at)
+        self._high_water[ticket.client_id] = max(self._high_water.get(ticket.client_id, 0), ticket.order_id)
+        self._next_perm = max(self._next_perm, report.perm_id - self._perm_base + 1)
+        order = self._orders[key] = WorkingOrder.restored(report)
+        order.sequence = self._place_in_time() if known is None else known.sequence
+        if report.status.is_done:
+            self._completed[report.perm_id] = report
+        else:
+            self._working[report.perm_id] = order
+            order.reserved_at = reserve_price(ticket, desk.quote)
+            desk.orders.add(order)
+            desk.exposure.add(ticket.side, order.remaining, order.reserved_at)
+        self._refresh(desk)
+
+    def _replay(self, record: Record) -> None:
+        if isinstance(record, PaperOrder):
+            self._put_back(record)
+        elif isinstance(record, PaperExecution):
+            self._ledger.book(
+                record.instrument, record.side.sign, record.quantity, record.price, record.commission
+            )
+            self._executions.append(record)
+            self._next_exec += 1
+            self._refresh(self._desk(record.instrument))
+        elif isinstance(record, IdUsed):
+            self._high_water[record.client_id] = record.order_id
+        else:
+            self._start_day(record)
+
+    @staticmethod
+    def _error(ticket: Ticket, problem: rules.Problem) -> OrderError:
+        code, message = problem
+        return OrderError(client_id=ticket.client_id, order_id=ticket.order_id, code=code, message=message)

@@ -1,0 +1,57 @@
+"""What must be remembered of an account: a whole state, and the records that lead on from it.
+
+The exchange appends a record for every change that a restart must not lose. The store keeps them; replayed
+onto the state they started from, they give the same account again.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from trademind.gateway.engine.ledger import Holding
+from trademind.gateway.engine.model import PaperExecution, PaperOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdUsed:
+    """A client has used up an order id without an order to show for it."""
+
+    client_id: int
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayStarted:
+    """The exchange's date changed; the finished orders and executions of the day before are dropped."""
+
+    day: date
+
+
+Record = PaperOrder | PaperExecution | IdUsed | DayStarted
+"""An order replaces what was known of it; an execution moves cash and holdings."""
+
+
+@dataclass(slots=True, kw_only=True)
+class AccountState:
+    """Everything about an account at one moment."""
+
+    account_id: str
+    opening_cash: Decimal
+    cash: Decimal
+    created_at: datetime
+    day: date
+    """The exchange's date, in US/Eastern."""
+    next_perm: int
+    next_exec: int
+    """Running numbers of the next order and the next execution, from 1; they never start over."""
+    high_water: dict[int, int] = field(default_factory=dict)
+    """Highest order id ever used, by client id."""
+    holdings: list[Holding] = field(default_factory=list)
+    orders: list[PaperOrder] = field(default_factory=list)
+    """Working orders and those of today that are done, oldest first."""
+    executions: list[PaperExecution] = field(default_factory=list)
+    """Today's, oldest first; already contained in cash and holdings."""
+
+    @property
+    def has_traded(self) -> bool:
+        return self.next_exec > 1

@@ -1,0 +1,249 @@
+"""The paper gateway on a TCP port: the only part of it that does I/O.
+
+Strategy: one asyncio protocol per client, which hands bytes to the gateway's core and writes what the core
+has to say, to this client and to all others. Nothing holds the loop for long: a client's requests are
+done until a time budget is used up and go on in the loop's next turn; the market's moves are spread in
+the same way. A client is never waited for: one that sends nonsense, or does not read, is dropped.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, cast
+
+from trademind.aio import Tasks
+from trademind.clock import Clock, SystemClock
+from trademind.gateway.engine.instruments import Universe
+from trademind.gateway.feeds.base import Feed
+from trademind.gateway.feeds.synthetic import SyntheticFeed
+from trademind.gateway.gateway import PaperGateway
+from trademind.gateway.session import Session
+from trademind.gateway.store import AccountStore, open_exchange
+
+log = logging.getLogger(__name__)
+
+MAX_CLIENTS: Final = 32
+"""As many as IB's gateway takes."""
+MAX_UNSENT: Final = 8 << 20
+"""Bytes that may wait for a client to read them. A client this far behind has stopped reading."""
+START_WITHIN: Final = 30.0
+"""Seconds in which a client has to agree on a version and start the API."""
+LINGER: Final = 5.0
+"""Seconds in which a client that is being dropped may still read what was written."""
+TURN: Final = 0.01
+"""Seconds of work for one client, or for the market, in one turn of the loop."""
+
+
+class _Client(asyncio.Protocol):
+    """One connection: moves bytes between a socket and the gateway's core."""
+
+    def __init__(self, server: "PaperGatewayServer") -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._is_working = False
+        self.session: Session | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none of asyncio's classes, so the type cannot be asserted.
+        self._transport = transport = cast(asyncio.Transport, transport)
+        if len(self._server.clients) >= MAX_CLIENTS:
+            log.warning("refusing a client: %d are connected", MAX_CLIENTS)
+            transport.abort()
+            return
+        # asyncio sets TCP_NODELAY itself. What is written is bounded by `MAX_UNSENT`, below.
+        self._server.clients.append(self)
+        self.session = self._server.core.open_session()
+        self._deadline = self._loop.call_later(START_WITHIN, self._has_not_started)
+
+    def data_received(self, data: bytes) -> None:
+        if self.session is not None:
+            self.session.connection.receive_data(data)
+            if not self._is_working:
+                self._work()
+
+    def _work(self) -> None:
+        """Do this client's requests for a turn; what is left goes on in the loop's next one."""
+        session, transport = self.session, self._transport
+        if session is None or transport is None:
+            return
+        until = time.perf_counter() + TURN
+        is_more = True
+        while is_more and time.perf_counter() < until:
+            is_more = self._server.core.step(session)
+        self._server.flush()
+        if self._deadline is not None and session.client_id is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if is_more and self.session is not None and not transport.is_closing():
+            if not self._is_working:
+                self._is_working = True
+                transport.pause_reading()
+            self._loop.call_soon(self._work)
+        elif self._is_working:
+            self._is_working = False
+            if not transport.is_closing():
+                transport.resume_reading()
+
+    def flush(self) -> None:
+        """Write what the session has to say; drop a client that does not read, close one that is done."""
+        session, transport = self.session, self._transport
+        if session is None or transport is None:
+            return
+        data = session.connection.data_to_send()
+        if data and not transport.is_closing():
+            transport.write(data)
+            waiting = transport.get_write_buffer_size()
+            if waiting > MAX_UNSENT:
+                log.warning("dropping %s: it has left %d bytes unread", session, waiting)
+                self._end_session()
+                transport.abort()
+                return
+        if not session.is_open:
+            self.drop()
+
+    def _has_not_started(self) -> None:
+        log.warning("dropping a client that has not started the API in %g seconds", START_WITHIN)
+        self.drop()
+
+    def drop(self) -> None:
+        """End the session, and the connection once what was written has been read, or after a while."""
+        self._end_session()
+        if self._transport is not None:
+            self._transport.close()
+            self._deadline = self._loop.call_later(LINGER, self._transport.abort)
+
+    def hang_up(self) -> None:
+        """End the session and the connection at once, as far as what was written has been taken."""
+        self._end_session()
+        if self._transport is not None:
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()
+            else:
+                self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.session is not None:
+            log.info("%s has gone%s", self.session, f": {exc}" if exc else "")
+        self._end_session()
+        self._transport = None
+        with suppress(ValueError):
+            self._server.clients.remove(self)
+
+    def _end_session(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self.session is not None:
+            self._server.core.close(self.session)
+            self.session = None
+
+
+class PaperGatewayServer:
+    """A paper gateway on a TCP port, as an async context manager.
+
+    Args:
+        host: Where to listen.
+        port: The port; 0 takes a free one, which `port` then tells.
+        cash: Opening balance of a new account, in US dollars.
+        seed: Of the synthetic market.
+        data_dir: Where the account is kept; None keeps it in memory.
+        clock: The time.
+        feed: A market other than the synthetic one.
+
+    Raises:
+        SettingsError: another gateway uses `data_dir`.
+        OSError: nobody may listen on that port, or somebody already does.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cash: Decimal = Decimal(100_000),
+        seed: int = 42,
+        data_dir: Path | None = None,
+        clock: Clock | None = None,
+        feed: Feed | None = None,
+    ) -> None:
+        self.host = host
+        self._asked_port = port
+        self._cash = cash
+        self._data_dir = data_dir
+        self._clock = clock or SystemClock()
+        self._feed = feed or SyntheticFeed(seed)
+        self._resources = AsyncExitStack()
+        self.clients: list[_Client] = []
+        self.port = 0
+        """The port listened on, once open."""
+        self.core: PaperGateway
+        """The gateway itself, once open."""
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            universe = Universe()
+            store = stack.enter_context(AccountStore(self._data_dir))
+            exchange = open_exchange(store, cash=self._cash, clock=self._clock, universe=universe)
+            self.core = PaperGateway(
+                exchange=exchange, feed=self._feed, universe=universe, clock=self._clock, store=store
+            )
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(lambda: _Client(self), self.host, self._asked_port)
+            stack.push_async_callback(self._stop_listening, server)
+            self.port = server.sockets[0].getsockname()[1]
+            tasks = Tasks()
+            stack.push_async_callback(tasks.cancel_all)
+            tasks.spawn(self._pump(), name="paper market")
+            self._resources = stack.pop_all()
+        log.info("paper gateway on %s:%d, account %s", self.host, self.port, exchange.account_id)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._resources.aclose()
+
+    async def _stop_listening(self, server: asyncio.Server) -> None:
+        server.close()
+        for client in list(self.clients):
+            client.hang_up()
+        await server.wait_closed()
+        # A turn of the loop for the connections' ends to be noticed.
+        await asyncio.sleep(0)
+
+    def flush(self) -> None:
+        """Send to every client what there is for it."""
+        for client in list(self.clients):
+            client.flush()
+
+    async def _pump(self) -> None:
+        """Move the market on, every so often, a turn's worth of work at a time."""
+        while True:
+            await asyncio.sleep(self._feed.interval)
+            try:
+                steps = self.core.pump_steps(self._clock.now())
+                while self._turn(steps):  # noqa: ASYNC110 - not waiting for anything: letting others run
+                    await asyncio.sleep(0)
+            except Exception:
+                # The edge of the market's task: the market goes on with its next move.
+                log.exception("a move of the market failed")
+            self.flush()
+
+    def _turn(self, steps: Iterator[None]) -> bool:
+        """Do steps for a turn. Returns False when there are none left."""
+        until = time.perf_counter() + TURN
+        for _ in steps:
+            if time.perf_counter() >= until:
+                self.flush()
+                return True
+        return False

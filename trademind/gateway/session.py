@@ -1,0 +1,115 @@
+"""One client as the gateway sees it: its connection, its id, and what it has subscribed to."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from trademind.clock import Clock
+from trademind.gateway.connection import Connection, ConnectionState
+from trademind.gateway.engine.model import Instrument, MarketQuote
+from trademind.gateway.wire.market import WireBar
+from trademind.gateway.wire.messages import Error, Message
+
+MASTER_CLIENT_ID = 0
+"""The client that sees every order, as at IB the client 0 sees those entered by hand."""
+
+ValueKey = tuple[str, str]
+"""An account value's name and currency."""
+
+
+@dataclass(slots=True)
+class ValueStream:
+    """A subscription to account values: what was sent last, and what the client wants to see."""
+
+    send: Callable[[str, str, str], None]
+    """Sends one value: key, value, currency."""
+    wanted: Callable[[ValueKey], bool]
+    sent: dict[ValueKey, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class AccountStream:
+    """The subscription to account updates, of which a client has at most one."""
+
+    values: ValueStream
+    portfolio: dict[int, tuple[Decimal, ...]] = field(default_factory=dict)
+    """What was sent last of each position, by con id."""
+
+
+@dataclass(slots=True)
+class TickStream:
+    """A subscription to market data."""
+
+    instrument: Instrument
+    sent: MarketQuote | None = None
+
+
+@dataclass(slots=True)
+class BarStream:
+    """Bars that are kept up to date."""
+
+    instrument: Instrument
+    bar_size: str
+    what_to_show: str
+    format_date: int
+    since: datetime
+    """Where the last bar begins."""
+    sent_at: datetime
+    sent: WireBar | None = None
+
+
+@dataclass(slots=True)
+class PnLStream:
+    """A subscription to profit and loss: of the account, or of one contract."""
+
+    con_id: int | None
+    sent: tuple[Decimal | None, ...] | None = None
+
+
+class Session:
+    """One client.
+
+    Subscriptions are kept here by request id, so that they end with the connection.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.connection = Connection(clock.now())
+        self.client_id: int | None = None
+        """None until the client has started the API."""
+        self.account: AccountStream | None = None
+        self.account_multi: dict[int, ValueStream] = {}
+        self.summaries: dict[int, ValueStream] = {}
+        self.positions = False
+        self.positions_multi: dict[int, str] = {}
+        """Model codes by request id."""
+        self.pnl: dict[int, PnLStream] = {}
+        self.ticks: dict[int, TickStream] = {}
+        self.bars: dict[int, BarStream] = {}
+        self.jobs: dict[int, Iterator[None]] = {}
+        """Answers in the making, in steps, by request id."""
+        self.accounted_at: datetime | None = None
+        """When values and portfolio were last compared with what the client knows."""
+
+    @property
+    def version(self) -> int:
+        return self.connection.version
+
+    @property
+    def is_open(self) -> bool:
+        return self.connection.state is not ConnectionState.CLOSED
+
+    def sees_orders_of(self, client_id: int) -> bool:
+        return self.client_id in (client_id, MASTER_CLIENT_ID)
+
+    def send(self, message: Message) -> None:
+        self.connection.send(message)
+
+    def error(self, req_id: int, code: int, text: str) -> None:
+        """Tell the client of an error; `req_id` is -1 where it concerns no request."""
+        millis = int(self._clock.now().timestamp() * 1000)
+        self.send(Error(req_id=req_id, code=code, text=text, time_millis=millis))
+
+    def __str__(self) -> str:
+        return f"client {self.client_id}" if self.client_id is not None else "a client without id"

@@ -1,0 +1,12 @@
+"""The TWS API's wire protocol, from a gateway's side: bytes in, requests out; messages in, bytes out.
+
+Nothing here does I/O or knows of the paper exchange.
+
+    frames      length-prefixed payloads, with a bound on their length
+    fields      NUL-ended text fields, and numbers in them
+    versions    negotiation, and which version brought which field
+    times       IB's ways of writing a time
+    requests, place_order           what clients ask
+    messages, orders, accounts,
+    contracts, market               what the gateway tells them
+"""
