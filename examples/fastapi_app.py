@@ -17,7 +17,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, IBKRBroker]]:
 
 
 async def get_broker(request: Request) -> IBKRBroker:
-    return request.state.broker
+    broker: IBKRBroker = request.state.broker
+    return broker
 
 
 app = FastAPI(lifespan=lifespan)

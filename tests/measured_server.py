@@ -31,7 +31,7 @@ def main() -> None:
         if used > WORTH_NOTING:
             noted.append((time.monotonic(), used, repr(handle)))
 
-    asyncio.events.Handle._run = measured  # type: ignore[method-assign]
+    asyncio.events.Handle._run = measured  # type: ignore[assignment,method-assign]
     # uvicorn raises the signal that ended it once more when all is closed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

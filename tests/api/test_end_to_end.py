@@ -1,7 +1,7 @@
 """The whole program in one process: API, broker, ib_async, TCP, paper gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,24 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+async def until(client: httpx.AsyncClient, path: str, holds: Callable[[Any], bool]) -> Any:
+    """Ask for `path` until its answer is as wanted; returns that answer."""
+    async with asyncio.timeout(30):
+        while not holds(answer := (await client.get(path)).json()):  # noqa: ASYNC110 - HTTP has no events
+            await asyncio.sleep(0)
+    return answer
+
+
 async def until_ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(30):
-        while (await client.get("/readyz")).status_code != 200:
-            await asyncio.sleep(0)
+    await until(client, "/readyz", lambda answer: answer["status"] == "ready")
 
 
-async def until_filled(client: httpx.AsyncClient, order: dict[str, Any]) -> dict[str, Any]:
-    async with asyncio.timeout(30):
-        while order["status"] != "filled" or order["commission"] is None:
-            order = (await client.get(f"/api/orders/{order['id']}")).json()
-            await asyncio.sleep(0)
-    return order
+async def until_filled(client: httpx.AsyncClient, order: dict[str, Any]) -> Any:
+    return await until(
+        client,
+        f"/api/orders/{order['id']}",
+        lambda order: order["status"] == "filled" and order["commission"] is not None,
+    )
 
 
 async def test_the_walk(client: httpx.AsyncClient) -> None:
@@ -63,11 +69,8 @@ async def test_the_walk(client: httpx.AsyncClient) -> None:
     assert (position["symbol"], position["con_id"], position["quantity"]) == ("AAPL", 265598, "10")
     assert order["commission"] == "1.00"
 
-    async with asyncio.timeout(30):
-        cash = Decimal(0)
-        while cash != Decimal(250_000) - paid - 1:
-            cash = Decimal((await client.get("/api/portfolio/account")).json()["total_cash_value"])
-            await asyncio.sleep(0)
+    left = Decimal(250_000) - paid - 1
+    await until(client, "/api/portfolio/account", lambda found: Decimal(found["total_cash_value"]) == left)
 
 
 async def test_change_and_cancel(client: httpx.AsyncClient) -> None:
@@ -82,9 +85,7 @@ async def test_change_and_cancel(client: httpx.AsyncClient) -> None:
         "6",
     )
     assert (await client.delete(path)).status_code == 202
-    async with asyncio.timeout(30):
-        while (await client.get(path)).json()["status"] != "canceled":
-            await asyncio.sleep(0)
+    await until(client, path, lambda order: order["status"] == "canceled")
     late = await client.delete(path)
     assert (late.status_code, late.json()["code"]) == (409, "order_not_working")
     await client.post("/api/orders", json=order)

@@ -133,9 +133,7 @@ async def test_bytes_that_come_one_by_one(bench: Bench) -> None:
         assert (await client.hear(b"49"))[2] == b"%d" % int(bench.clock.now().timestamp())
 
 
-async def test_a_client_that_never_starts_is_dropped(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_never_starts_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "START_WITHIN", 0.05)
     async with raw(bench) as client:
         client.send(HELLO)
@@ -224,7 +222,7 @@ async def test_numbers_that_are_none_never_become_orders(bench: Bench, quantity:
     async with bench.client() as ib:
         order = LimitOrder("BUY", 1, 50.0)
         order.totalQuantity = quantity  # type: ignore[assignment]
-        ib.client.placeOrder(50, ib_async.Stock("AAPL", "SMART", "USD"), order)  # type: ignore[no-untyped-call]
+        ib.client.placeOrder(50, ib_async.Stock("AAPL", "SMART", "USD"), order)
         await until(lambda: bench.errors)
 
         assert bench.errors[0][0] == 50

@@ -371,8 +371,8 @@ async def test_positions_and_updates_for_one_account(
     await done(ib.placeOrder(aapl, MarketOrder("SELL", 4)))
     positions: list[tuple[Any, ...]] = []
     ends: list[int] = []
-    ib.wrapper.positionMulti = lambda *args: positions.append(args)  # type: ignore[attr-defined]
-    ib.wrapper.positionMultiEnd = ends.append  # type: ignore[attr-defined]
+    ib.wrapper.positionMulti = lambda *args: positions.append(args)  # type: ignore[method-assign]
+    ib.wrapper.positionMultiEnd = ends.append  # type: ignore[method-assign,assignment]
 
     ib.client.reqPositionsMulti(900, ACCOUNT, "")
     await until(lambda: ends)
@@ -605,9 +605,9 @@ async def test_other_kinds_of_bars(ib: ib_async.IB, aapl: ib_async.Contract) -> 
     ],
 )
 async def test_history_that_cannot_be_had(
-    ib: ib_async.IB, aapl: ib_async.Contract, bench: Bench, arguments: tuple[str, ...], code: int
+    ib: ib_async.IB, aapl: ib_async.Contract, bench: Bench, arguments: tuple[str, str, str, str], code: int
 ) -> None:
-    ib.client.reqHistoricalData(900, aapl, *arguments[:1], *arguments[1:], True, 1, False, [])
+    ib.client.reqHistoricalData(900, aapl, *arguments, True, 1, False, [])
     await until(lambda: bench.errors)
 
     assert [(req_id, got) for req_id, got, _ in bench.errors] == [(900, code)]
@@ -663,7 +663,7 @@ async def test_every_request_is_answered(bench: Bench, name: str, args: tuple[An
     """An answer or an error for its request id comes before the answer to the next request."""
     async with bench.client(3) as ib:
         heard: list[list[str]] = []
-        ib.client.decoder.interpret = heard.append  # type: ignore[method-assign,assignment]
+        ib.client.decoder.interpret = heard.append  # type: ignore[method-assign]
         getattr(ib.client, name)(*args)
         ib.client.reqCurrentTime()
         async with asyncio.timeout(PATIENCE):
@@ -674,3 +674,16 @@ async def test_every_request_is_answered(bench: Bench, name: str, args: tuple[An
 
     if req_id != -1:
         assert any(str(req_id) in fields[:4] for fields in heard), heard
+
+
+def test_the_gateway_runs_on_uvloop() -> None:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not available on this platform")
+
+    async def session() -> None:
+        async with open_bench() as bench, bench.client() as ib:
+            contract = ib_async.Stock("AAPL", "SMART", "USD", conId=265598)
+            trade = await done(ib.placeOrder(contract, MarketOrder("BUY", 10)))
+            assert trade.orderStatus.status == "Filled"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(session())

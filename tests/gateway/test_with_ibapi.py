@@ -46,7 +46,9 @@ class App(EWrapper, EClient):  # type: ignore[misc]
             return note
         return super().__getattribute__(name)
 
-    def wait(self, name: str, condition: Callable[[tuple[Any, ...]], bool] = lambda args: True) -> tuple[Any, ...]:
+    def wait(
+        self, name: str, condition: Callable[[tuple[Any, ...]], bool] = lambda args: True
+    ) -> tuple[Any, ...]:
         """The first call of a callback that meets the condition; fails after `PATIENCE`."""
         deadline = time.monotonic() + PATIENCE
         with self.news:

@@ -36,7 +36,9 @@ def create_app(
         # A redirect would turn a POST to /api/orders/ into a question about where it went.
         redirect_slashes=False,
     )
-    # Routes are tried in this order, so the one that is asked for most comes first.
+    # Routes are tried in this order, so the one that is asked for most comes first; and on the app itself,
+    # because FastAPI works its way through an included router anew for every request.
+    portfolio.add_account_route(app)
     for part in (portfolio, orders, market, executions, contracts, system, health):
         app.include_router(part.router)
     add_handlers(app)

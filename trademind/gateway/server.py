@@ -77,10 +77,10 @@ class _Client(asyncio.Protocol):
         is_more = True
         while is_more and time.perf_counter() < until:
             is_more = self._server.core.step(session)
-        self._server.flush()
         if self._deadline is not None and session.client_id is not None:
             self._deadline.cancel()
             self._deadline = None
+        self._server.flush()
         if is_more and self.session is not None and not transport.is_closing():
             if not self._is_working:
                 self._is_working = True

@@ -21,7 +21,7 @@ VERSIONS = [version for version in samples.VERSIONS if version <= 178]
 class Recorder:
     """Stands where ib_async's wrapper does and remembers what the decoder calls."""
 
-    class ib:  # noqa: N801 - the decoder asks `wrapper.ib` for the zone of times without one
+    class ib:
         TimezoneTWS = "US/Eastern"
 
     defaultTimezone = UTC
@@ -41,7 +41,7 @@ def read(caplog: pytest.LogCaptureFixture) -> Any:
     def run(message: messages.Message, version: int = 178) -> list[tuple[str, tuple[Any, ...]]]:
         recorder = Recorder()
         with caplog.at_level(logging.ERROR, logger="ib_async"):
-            Decoder(recorder, version).interpret(decode_fields(message.encode(version)))  # type: ignore[arg-type,no-untyped-call]
+            Decoder(recorder, version).interpret(decode_fields(message.encode(version)))  # type: ignore[arg-type]
         # The decoder logs what it cannot read, and goes on.
         assert not caplog.records, caplog.text
         return recorder.calls

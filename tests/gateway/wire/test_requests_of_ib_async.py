@@ -107,7 +107,7 @@ class Wire:
     """ib_async's client without a socket: what it would write."""
 
     def __init__(self, version: int) -> None:
-        self.client = Client(object())  # type: ignore[no-untyped-call]
+        self.client = Client(object())
         self.client.connState = Client.CONNECTED
         self.client._serverVersion = version
         self.client.clientId = 5
@@ -155,7 +155,7 @@ async def test_market_data() -> None:
 
 
 async def test_historical_data() -> None:
-    args = (REQ, AAPL, "20261123-15:00:00", "2 W", "5 mins", "MIDPOINT", False, 2, True, [])
+    args: tuple[Any, ...] = (REQ, AAPL, "20261123-15:00:00", "2 W", "5 mins", "MIDPOINT", False, 2, True, [])
     request = read_request(Wire(178).write("reqHistoricalData", *args), 178)
 
     assert (request.end, request.duration, request.bar_size) == ("20261123-15:00:00", "2 W", "5 mins")
@@ -216,10 +216,10 @@ async def test_an_order_as_it_came_back_from_the_gateway_can_be_sent_again(versi
     received: list[ib_async.Order] = []
 
     class Wrapper:
-        def openOrder(self, order_id: int, contract: Any, order: ib_async.Order, state: Any) -> None:  # noqa: N802
+        def openOrder(self, order_id: int, contract: Any, order: ib_async.Order, state: Any) -> None:
             received.append(order)
 
-    Decoder(Wrapper(), version).interpret(decode_fields(samples.OPEN_ORDER.encode(version)))  # type: ignore[arg-type,no-untyped-call]
+    Decoder(Wrapper(), version).interpret(decode_fields(samples.OPEN_ORDER.encode(version)))  # type: ignore[arg-type]
 
     request = read_order(version, received[0])
 

@@ -40,10 +40,10 @@ class Wire(EWrapper):  # type: ignore[misc]
         self._sent = FrameBuffer()
         self.errors: list[tuple[Any, ...]] = []
 
-    def isConnected(self) -> bool:  # noqa: N802
+    def isConnected(self) -> bool:
         return True
 
-    def sendMsg(self, data: bytes) -> None:  # noqa: N802
+    def sendMsg(self, data: bytes) -> None:
         self._sent.feed(data)
 
     def error(self, *args: Any) -> None:

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Response
 
 from trademind.api.deps import BrokerDep, as_of
 from trademind.api.schemas.portfolio import AccountOut, PnLOut, PositionsOut
@@ -12,7 +12,16 @@ from trademind.domain import Account
 router = APIRouter(prefix="/api/portfolio", tags=["portfolio"])
 
 
-@router.get("/account", response_model=AccountOut, responses=problems(503))
+def add_account_route(app: FastAPI) -> None:
+    """Add `GET /api/portfolio/account`, the route that every dashboard polls."""
+    app.get(
+        "/api/portfolio/account",
+        response_model=AccountOut,
+        responses=problems(503),
+        tags=["portfolio"],
+    )(account)
+
+
 async def account(broker: BrokerDep) -> Response:
     """The account's figures, by IB's names."""
     return Response(_encoded(await broker.get_account()), media_type="application/json")
