@@ -33,7 +33,7 @@ from trademind.gateway.handlers import HANDLERS, account, greeting, history, mar
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore
 from trademind.gateway.wire.fields import FieldError
-from trademind.gateway.wire.requests import UnknownRequest, read_request, request_id
+from trademind.gateway.wire.reading import UnknownRequest, read_request, request_id
 
 log = logging.getLogger(__name__)
 

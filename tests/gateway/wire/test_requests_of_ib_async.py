@@ -14,7 +14,7 @@ from trademind.gateway.wire import requests
 from trademind.gateway.wire.fields import decode_fields
 from trademind.gateway.wire.frames import FrameBuffer
 from trademind.gateway.wire.place_order import PlaceOrder
-from trademind.gateway.wire.requests import read_request, request_id
+from trademind.gateway.wire.reading import read_request, request_id
 
 VERSIONS = [version for version in samples.VERSIONS if version <= 178]
 REQ = 77

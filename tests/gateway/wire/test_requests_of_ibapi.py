@@ -12,7 +12,7 @@ from trademind.gateway.wire import requests
 from trademind.gateway.wire.fields import decode_fields
 from trademind.gateway.wire.frames import FrameBuffer
 from trademind.gateway.wire.place_order import PlaceOrder
-from trademind.gateway.wire.requests import read_request, request_id
+from trademind.gateway.wire.reading import read_request, request_id
 
 pytest.importorskip("ibapi", reason="IB's own client is not installed (dependency group `conformance`)")
 
