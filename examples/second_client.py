@@ -11,7 +11,8 @@ from ib_async import IB
 
 
 async def main() -> None:
-    port = httpx.get("http://127.0.0.1:8000/api/system/connection").json()["port"]
+    async with httpx.AsyncClient(base_url="http://127.0.0.1:8000") as server:
+        port = (await server.get("/api/system/connection")).json()["port"]
     ib = IB()
     await ib.connectAsync("127.0.0.1", port, clientId=99)
     for trade in await ib.reqAllOpenOrdersAsync() + await ib.reqCompletedOrdersAsync(apiOnly=False):
