@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from tests.api.memory import MemoryBroker, make_order, runtime_of, served
 from trademind.api import create_app
@@ -177,6 +178,41 @@ async def test_a_body_in_chunks_arrives_whole(client: httpx.AsyncClient) -> None
 
 
 ORDERS_TOKEN = "WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsICJvcmRlci0xIl0"
+
+
+@pytest.mark.parametrize("length", [[(b"content-length", b"500")], []])
+async def test_a_client_that_goes_away_in_mid_body(
+    settings: Settings,
+    broker: MemoryBroker,
+    caplog: pytest.LogCaptureFixture,
+    length: list[tuple[bytes, bytes]],
+) -> None:
+    app = create_app(settings, open_runtime=runtime_of(broker))
+    arriving: list[Message] = [
+        {"type": "http.request", "body": json.dumps(BUY).encode(), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return arriving.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with app.router.lifespan_context(app) as state:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/api/orders",
+            "query_string": b"",
+            "headers": [(b"host", b"localhost"), (b"content-type", b"application/json"), *length],
+            "state": dict(state or {}),
+        }
+        await app(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert broker.orders == []
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from trademind.errors import Malformed, UnsupportedMediaType
 
@@ -26,7 +27,12 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             request = _StrictRequest(request.scope, request.receive)
-            if body := await request.body():
+            try:
+                body = await request.body()
+            except ClientDisconnect as error:
+                # Nobody is there to read this, but it is no fault of ours, and nothing was done.
+                raise Malformed("the connection broke before the body was there") from error
+            if body:
                 content_type = request.headers.get("content-type", "")
                 if content_type.partition(";")[0].strip().lower() != "application/json":
                     given = content_type[:MAX_ECHO] or "without a type"
