@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check format bench clean
+.PHONY: help start test check cover format bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,12 +15,15 @@ start: .venv/.runtime ## start the server on its own paper gateway
 test: .venv/.dev ## run the tests
 	@$(BIN)/pytest -q
 
-check: .venv/.dev ## format, lint, types, import contracts, tests with coverage
+check: .venv/.dev ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -q
+
+cover: .venv/.dev ## run the tests and show which branches they miss
+	@$(BIN)/pytest -q --cov --cov-report=term-missing:skip-covered
 
 format: .venv/.dev ## format the code and mend what can be mended
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

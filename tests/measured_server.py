@@ -36,7 +36,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         # uvloop runs callbacks in C, where they cannot be measured one by one.
-        uvicorn.run(create_app(), port=port, loop="asyncio", log_level="warning", access_log=False)
+        uvicorn.run(
+            create_app(),
+            port=port,
+            loop="asyncio",
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=60,  # a slow client's pool must not find its connections closed
+        )
     finally:
         out.write_text("".join(json.dumps(line) + "\n" for line in noted))
 

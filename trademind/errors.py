@@ -71,6 +71,7 @@ class TradeMindError(Exception):
 class SettingsError(TradeMindError):
     code = "settings_invalid"
     title = "A setting is wrong"
+    retry_safe = False
 
 
 class Unavailable(TradeMindError):

@@ -19,7 +19,7 @@ from trademind.gateway.store import ACCOUNT_ID
 START = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 """A Monday, half past ten in New York."""
 ACCOUNT = ACCOUNT_ID
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until something that should have happened counts as missing."""
 
 

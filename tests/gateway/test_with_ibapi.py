@@ -23,7 +23,7 @@ from ibapi.order import Order
 from ibapi.order_cancel import OrderCancel
 from ibapi.wrapper import EWrapper
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class App(EWrapper, EClient):  # type: ignore[misc]

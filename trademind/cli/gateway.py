@@ -12,8 +12,6 @@ import typer
 
 from trademind.cli.listening import cannot_listen, configure_logging
 from trademind.cli.output import Json, print_json, reporting
-from trademind.gateway.server import PaperGatewayServer
-from trademind.gateway.store import AccountStore
 from trademind.settings import Settings, is_loopback, load_settings
 
 app = typer.Typer(help="Run the paper gateway alone, or start its account over.", no_args_is_help=True)
@@ -67,6 +65,8 @@ def reset(
         if not yes:
             question = f"Forget the paper account in {directory}?"
             typer.confirm(question, abort=True, err=True)
+        from trademind.gateway.store import AccountStore
+
         AccountStore(directory).reset()
         if as_json:
             print_json({"reset": str(directory)})
@@ -89,6 +89,9 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         # Windows has no signal handlers on the loop; there Ctrl-C arrives as KeyboardInterrupt.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
+    # Loaded here, so that the other commands answer without it.
+    from trademind.gateway.server import PaperGatewayServer
+
     gateway = PaperGatewayServer(
         host=host,
         port=port,

@@ -14,6 +14,8 @@ def configure_logging(level: str) -> None:
     )
     for name in ("ib_async", "uvicorn", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What it says of a connection that failed, the session's supervisor says with the advice that belongs to it.
+    logging.getLogger("ib_async.client").setLevel(logging.CRITICAL)
 
 
 def listen(host: str, port: int, *, setting: str) -> socket.socket:
