@@ -46,6 +46,12 @@ class Tasks:
         if error is not None and not isinstance(error, expected):
             log.error("task %s failed", task.get_name(), exc_info=error)
 
+    async def finish(self, grace: float) -> None:
+        """Give every task `grace` seconds to end by itself, then cancel what is left."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=grace)
+        await self.cancel_all()
+
     async def cancel_all(self) -> None:
         """Cancel every task and wait until each has ended."""
         tasks = list(self._tasks)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -164,7 +164,7 @@ def test_what_was_sent_and_not_acknowledged_is_unknown_after_a_drop_and_then_set
     assert {o.status for o in the_book.orders()} == {OrderStatus.UNKNOWN}
     found = the_book.report_order(report())
     the_book.report_status(found, OrderStatus.SUBMITTED, filled=Decimal(0), avg_price=None)
-    the_book.synchronised({77})
+    the_book.synchronised({77}, is_new_connection=True)
     assert {o.id: o.status for o in the_book.orders()} == {
         "key-1": OrderStatus.SUBMITTED,
         "key-2": OrderStatus.NEVER_SENT,
@@ -174,9 +174,88 @@ def test_what_was_sent_and_not_acknowledged_is_unknown_after_a_drop_and_then_set
 def test_a_working_order_that_ib_no_longer_lists_is_unknown() -> None:
     the_book = book()
     order = working(the_book)
-    the_book.synchronised(set())
+    the_book.synchronised(set(), is_new_connection=True)
     assert (now := the_book.order(order.id)) is not None
     assert now.status is OrderStatus.UNKNOWN
+
+
+def test_what_may_still_be_on_its_way_is_not_called_never_sent() -> None:
+    the_book = book()
+    the_book.add_order(replace(working(book()), id="k", perm_id=None, status=OrderStatus.UNKNOWN))
+    the_book.synchronised(set(), is_new_connection=False)
+    assert (order := the_book.order("k")) is not None
+    assert order.status is OrderStatus.UNKNOWN
+
+
+def test_ib_is_believed_over_what_was_taken_for_never_sent() -> None:
+    the_book = book()
+    the_book.add_order(replace(working(book()), id="key-1", perm_id=None, status=OrderStatus.UNKNOWN))
+    the_book.synchronised(set(), is_new_connection=True)
+    order = the_book.report_order(report())
+    the_book.report_status(order, OrderStatus.SUBMITTED, filled=Decimal(0), avg_price=None)
+    the_book.add_execution(fill(1, 100))
+    assert (filled := the_book.order("key-1")) is not None
+    assert (filled.status, filled.reason) == (OrderStatus.FILLED, None)
+
+
+def test_a_day_order_of_an_earlier_day_that_is_not_listed_has_expired() -> None:
+    clock = ManualClock(NOW)
+    the_book = Book(clock, own_client_id=1)
+    order = working(the_book)
+    clock.advance(timedelta(days=1))
+    the_book.synchronised(set(), is_new_connection=True)
+    assert (now := the_book.order(order.id)) is not None
+    assert now.status is OrderStatus.EXPIRED
+
+
+def test_a_commission_is_none_again_while_a_new_fill_has_no_report() -> None:
+    the_book = book()
+    order = working(the_book)
+    the_book.add_execution(fill(1, 40))
+    the_book.report_commission(fill(1, 40).exec_id, Decimal(1), "USD", None)
+    the_book.add_execution(fill(2, 40))
+    assert (now := the_book.order(order.id)) is not None
+    assert now.commission is None
+
+
+def test_an_older_revision_of_a_fill_does_not_undo_its_correction() -> None:
+    the_book = book()
+    working(the_book)
+    the_book.add_execution(fill(1, 50, exec_id="a.b.01.02"))
+    the_book.add_execution(fill(1, 40, exec_id="a.b.01.01"))
+    assert [e.quantity for e in the_book.executions()] == [Decimal(50)]
+
+
+def test_a_quantity_that_ib_has_cleared_is_kept() -> None:
+    the_book = book()
+    order = working(the_book)
+    the_book.add_execution(fill(1, 40))
+    the_book.report_status(order, OrderStatus.CANCELED, filled=Decimal(40), avg_price=None)
+    again = the_book.report_order(report(quantity=None, client_id=None, ib_order_id=None))
+    assert (again.status, again.quantity) == (OrderStatus.CANCELED, Decimal(100))
+
+
+def test_the_fills_say_whose_completed_order_it_was() -> None:
+    the_book = book()
+    the_book.add_execution(fill(1, 100, client_id=9, perm_id=500))
+    order = the_book.report_order(report(perm_id=500, client_id=None, ib_order_id=None))
+    assert (order.external, order.client_id, order.client_order_id) == (True, 9, None)
+
+
+def test_a_perm_id_that_comes_back_for_another_contract_is_another_order() -> None:
+    the_book = book()
+    first = working(the_book)
+    other = replace(AAPL, con_id=272093, symbol="MSFT")
+    second = the_book.report_order(report(contract=other, ib_order_id=9, order_ref="key-2"))
+    assert second.id == "key-2"
+    assert the_book.order(first.id) == first
+
+
+def test_commissions_of_other_accounts_do_not_pile_up() -> None:
+    the_book = book()
+    for number in range(3000):
+        the_book.report_commission(f"x.{number}.01", Decimal(1), "USD", None)
+    assert len(the_book._early_commissions) == 1000
 
 
 def test_unknown_figures_are_none_and_a_new_account_starts_unknown() -> None:

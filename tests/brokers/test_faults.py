@@ -1,11 +1,14 @@
 """A gateway that misbehaves: every call still ends, and nothing that is said is untrue."""
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -19,6 +22,7 @@ from trademind.errors import (
     ClientIdInUse,
     ConnectionLost,
     GatewayRefused,
+    Invalid,
     LiveAccountNotAllowed,
     LiveTradingNotAllowed,
     NoAnswer,
@@ -30,6 +34,7 @@ from trademind.errors import (
     Refused,
     TradeMindError,
 )
+from trademind.gateway.engine.instruments import INSTRUMENTS as LISTED
 from trademind.gateway.server import PaperGatewayServer
 
 CONTRACT_DETAILS, CONTRACT_DETAILS_END, ERROR, OPEN_ORDER, ORDER_STATUS = 10, 52, 4, 5, 3
@@ -376,6 +381,122 @@ async def test_a_refused_change_leaves_the_order_as_it_was(broker: IBKRBroker) -
     )  # fmt: skip
 
 
+async def test_an_unlisted_code_about_a_new_order_waits_for_a_sign_of_life(
+    broker: IBKRBroker, proxy: Proxy
+) -> None:
+    await broker.qualify(ContractQuery(symbol="AAPL"))
+
+    def warn_first(fields: list[str]) -> list[str]:
+        proxy.error(int(fields[1]), 4711, "something nobody has heard of")
+        return fields
+
+    proxy.from_client[PLACE_ORDER] = warn_first
+    placed = await broker.place_order(order())
+    assert (placed.status, placed.notices[0].ib_code) == (OrderStatus.FILLED, 4711)
+
+
+async def test_an_unlisted_code_about_a_new_order_refuses_it_if_nothing_follows(
+    proxy: Proxy,
+) -> None:
+    async with IBKRBroker(port=proxy.port) as broker:
+        proxy.from_client[PLACE_ORDER] = lambda f: proxy.error(int(f[1]), 4711, "no such thing")
+        with pytest.raises(OrderRejected) as failure:
+            await broker.place_order(order())
+        assert failure.value.ib_code == 4711
+
+
+async def test_a_rejection_after_the_deadline_still_counts(broker: IBKRBroker, proxy: Proxy) -> None:
+    await broker.qualify(ContractQuery(symbol="AAPL"))
+    proxy.from_client[PLACE_ORDER] = withhold
+    with pytest.raises(OrderOutcomeUnknown):
+        await broker.place_order(order(client_order_id="late"))
+    unknown = await broker.get_order("late")
+    proxy.error(unknown.ib_order_id or 0, 201, "Order rejected - reason: late")
+    await until(lambda: broker._book.order("late").status is OrderStatus.REJECTED)  # type: ignore[union-attr]
+
+
+async def test_two_changes_at_once_both_count(broker: IBKRBroker) -> None:
+    placed = await broker.place_order(resting())
+    await asyncio.gather(
+        broker.modify_order(placed.id, OrderChange(quantity=Decimal(20))),
+        broker.modify_order(placed.id, OrderChange(limit_price=Decimal("1.05"))),
+    )
+    now = await broker.get_order(placed.id)
+    assert (now.quantity, now.limit_price) == (Decimal(20), Decimal("1.05"))
+
+
+async def test_a_refused_change_does_not_fail_a_cancel(broker: IBKRBroker) -> None:
+    placed = await broker.place_order(resting())
+    await broker.modify_order(
+        placed.id, OrderChange(limit_price=Decimal("1.01"))
+    )  # the contract is known now
+    too_big = OrderChange(limit_price=Decimal("500.00"), quantity=Decimal(1_000_000))
+    changed, canceled = await asyncio.gather(
+        broker.modify_order(placed.id, too_big), broker.cancel_order(placed.id), return_exceptions=True
+    )
+    assert isinstance(changed, OrderRejected)
+    assert not isinstance(canceled, BaseException)
+    assert canceled.status is OrderStatus.CANCELED
+
+
+async def test_a_short_sale_and_an_unknown_time_zone_are_understood(broker: IBKRBroker, proxy: Proxy) -> None:
+    """ib-facts 12: ib_async drops both messages with nothing but a line in its log."""
+    proxy.from_gateway[OPEN_ORDER] = lambda f: ["SSHORT" if field == "SELL" else field for field in f]
+    proxy.from_gateway[EXECUTION] = lambda f: [*f[:15], f"{f[15][:17]} MEZ", *f[16:]]
+    sold = await broker.place_order(order(side="SELL"))
+    assert (sold.side, sold.status) == ("SELL", OrderStatus.FILLED)
+    (execution,) = await broker.get_executions()
+    assert execution.side == "SELL"
+
+
+@pytest.mark.parametrize("written", ["%Y%m%d %H:%M:%S US/Eastern", "%Y%m%d-%H:%M:%S", "%Y%m%d  %H:%M:%S"])
+async def test_an_execution_has_its_time_whatever_the_host_zone(
+    broker: IBKRBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    """ib-facts 12: a time without a zone would be read in the zone of this machine."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        zone = ZoneInfo("US/Eastern") if "Eastern" in written else UTC
+        filled_at = datetime(2026, 4, 15, 15, 37, 37, tzinfo=UTC)
+        text = filled_at.astimezone(zone).strftime(written)
+        proxy.from_gateway[EXECUTION] = lambda f: [*f[:15], text, *f[16:]]
+        await broker.place_order(order())
+        (execution,) = await broker.get_executions()
+        assert execution.time == filled_at
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+async def test_disconnecting_tells_whoever_waits_for_an_order(broker: IBKRBroker, proxy: Proxy) -> None:
+    resting_order = await broker.place_order(resting())
+    proxy.from_client[PLACE_ORDER] = proxy.from_client[4] = withhold
+    sent = proxy.count(PLACE_ORDER)
+    calls = [
+        asyncio.create_task(broker.place_order(order())),  # noqa: TID251
+        asyncio.create_task(broker.modify_order(resting_order.id, OrderChange(quantity=Decimal(5)))),  # noqa: TID251
+        asyncio.create_task(broker.cancel_order(resting_order.id)),  # noqa: TID251
+    ]
+    await until(lambda: proxy.count(PLACE_ORDER) == sent + 2)
+    await broker.disconnect()
+    placed, modified, canceled = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(placed, OrderOutcomeUnknown)
+    assert isinstance(modified, NotConnected)
+    assert isinstance(canceled, NotConnected)
+
+
+async def test_order_ids_rise_above_those_of_earlier_connections(broker: IBKRBroker, proxy: Proxy) -> None:
+    """ib-facts 8."""
+    first = await broker.place_order(resting())
+    proxy.from_gateway[9] = lambda f: [*f[:2], "1"]
+    proxy.cut()
+    await until(lambda: broker.session.connection_number == 2)
+    second = await broker.place_order(resting())
+    assert (second.ib_order_id or 0) > (first.ib_order_id or 0)
+    assert second.perm_id != first.perm_id
+
+
 # The session -----------------------------------------------------------------------------------
 
 
@@ -459,3 +580,91 @@ async def test_disconnecting_while_connecting_ends_cleanly() -> None:
         await until(lambda: broker.session.state is SessionState.CONNECTING)
         await asyncio.wait_for(broker.disconnect(), 2)
         assert broker.session.state is SessionState.STOPPED
+
+
+@pytest.mark.parametrize("codes", [(1100,), (1100, 1102, 1100)])
+async def test_ib_lost_during_the_log_on_is_not_overlooked(proxy: Proxy, codes: tuple[int, ...]) -> None:
+    def and_lost(fields: list[str]) -> list[str]:
+        for code in codes:
+            proxy.error(-1, code, "Connectivity")
+        return fields
+
+    proxy.from_gateway[MANAGED_ACCOUNTS] = and_lost
+    async with IBKRBroker(port=proxy.port) as broker:
+        await until(lambda: broker.session.state is SessionState.UPSTREAM_LOST)
+        with pytest.raises(NotConnected):
+            await broker.place_order(order())
+    assert proxy.count(PLACE_ORDER) == 0
+
+
+async def test_orders_never_move_to_another_account(broker: IBKRBroker, proxy: Proxy) -> None:
+    proxy.from_gateway[MANAGED_ACCOUNTS] = lambda fields: [*fields[:2], "DU777"]
+    proxy.cut()
+    await until(lambda: broker.session.state is SessionState.STOPPED)
+    assert "DUTM00001" in (broker.session.last_error or "")
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("a..b", 4002), ("127.0.0.1", -1)])
+async def test_an_address_that_cannot_be(host: str, port: int) -> None:
+    broker = IBKRBroker(host, port)
+    with pytest.raises(GatewayRefused):
+        await broker.connect()
+    await broker.disconnect()
+
+
+async def test_connecting_twice_is_connecting_once(proxy: Proxy) -> None:
+    broker = IBKRBroker(port=proxy.port)
+    await asyncio.gather(broker.connect(), broker.connect(), broker.start())
+    await broker.start()
+    assert (broker.session.state, broker.session.connection_number) == (SessionState.READY, 1)
+    await broker.disconnect()
+    assert await broker.connect()
+    await asyncio.gather(broker.disconnect(), broker.disconnect())
+    assert broker.session.state is SessionState.STOPPED
+
+
+async def test_a_cancelled_disconnect_still_disconnects(proxy: Proxy, gateway: PaperGatewayServer) -> None:
+    broker = IBKRBroker(port=proxy.port)
+    await broker.connect()
+    closing = asyncio.create_task(broker.disconnect())  # noqa: TID251
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    await until(lambda: broker.session.state is SessionState.STOPPED and not gateway.clients)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_no_sequence_of_commands_leaves_a_connection_behind(
+    gateway: PaperGatewayServer, seed: int
+) -> None:
+    """Connect, start, disconnect and cancellations at random moments: then the client id is free."""
+    rng = random.Random(seed)
+    broker = IBKRBroker(port=gateway.port, client_id=3)
+    running: list[asyncio.Task[object]] = []
+    for _ in range(12):
+        command = rng.choice([broker.connect, broker.start, broker.disconnect])
+        running.append(asyncio.create_task(command()))  # noqa: TID251
+        for _ in range(rng.randrange(12)):
+            await asyncio.sleep(0)
+        if rng.random() < 0.4:
+            rng.choice(running).cancel()
+    for outcome in await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), 20):
+        assert (
+            outcome is None or outcome is True or isinstance(outcome, TradeMindError | asyncio.CancelledError)
+        )
+    await broker.disconnect()
+    await until(lambda: not gateway.clients)
+    assert await broker.connect()
+    assert broker.session.state is SessionState.READY
+    await broker.disconnect()
+
+
+async def test_more_instruments_than_lines(broker: IBKRBroker, proxy: Proxy) -> None:
+    """The line that was asked for longest ago makes room; one call never evicts its own."""
+    symbols = [instrument.symbol for instrument in LISTED if instrument.sec_type == "STK"][:95]
+    with pytest.raises(Invalid):
+        await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols])
+    await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols[:90]])
+    quotes = await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols[85:]])
+    assert all(quote.bid is not None for quote in quotes)
+    assert (proxy.count(1), proxy.count(2)) == (95, 5)

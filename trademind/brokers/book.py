@@ -9,6 +9,7 @@ been reported is None.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 
 from trademind.clock import Clock
@@ -24,9 +25,12 @@ from trademind.domain import (
     Position,
     Side,
 )
-from trademind.domain.orders import TRANSITIONS, is_key
+from trademind.domain.orders import FOREIGN, TRANSITIONS, is_key
 
 log = logging.getLogger(__name__)
+
+MAX_EARLY_COMMISSIONS = 1000
+"""Commission reports that wait for their fill. Those of other accounts wait in vain and are pushed out."""
 
 MAX_NOTICES = 20
 """Notices kept per order: an order that IB comments on all day must not grow without bound."""
@@ -45,7 +49,8 @@ class OrderReport:
     account_id: str
     contract: Contract
     side: Side
-    quantity: Decimal
+    quantity: Decimal | None
+    """None where IB has cleared it, as it may for completed orders."""
     order_type: str
     limit_price: Decimal | None
     stop_price: Decimal | None
@@ -68,6 +73,9 @@ class Book:
         self._fills_by_perm_id: dict[int, set[str]] = {}
         self._early_commissions: dict[str, tuple[Decimal, str, Decimal | None]] = {}
         self._order_watchers: list[Callable[[Order], None]] = []
+        self.highest_order_id = 0
+        """The highest order id used by this client so far. IB may hand out lower ones after a reconnect, and
+        an id that is used again changes the old order instead of making a new one."""
         self.open_account("", DataSource.IB_LIVE)
 
     # The account -------------------------------------------------------------------------------
@@ -198,22 +206,28 @@ class Book:
         """Enter or update an order from a message that states its terms."""
         now = self._clock.now()
         order = self.order_of(report.client_id, report.ib_order_id, report.perm_id)
+        if order is not None and (order.contract.con_id, order.side) != (report.contract.con_id, report.side):
+            order = None  # a gateway that was started over hands out the same perm ids again
         if order is None and (pending := self._orders.get(report.order_ref)) and pending.perm_id is None:
             order = pending
         if order is None:
-            filled = sum((e.quantity for e in self._fills_of(report.perm_id)), Decimal(0))
-            own = report.client_id in (None, self._own_client_id) and is_key(report.order_ref)
-            key = report.order_ref if own and report.order_ref not in self._orders else f"ib-{report.perm_id}"
+            fills = self._fills_of(report.perm_id)
+            filled = sum((fill.quantity for fill in fills), Decimal(0))
+            client_id = report.client_id if report.client_id is not None or not fills else fills[0].client_id
+            quantity = filled if report.quantity is None else report.quantity
+            own = client_id in (None, self._own_client_id) and is_key(report.order_ref)
+            is_free = own and report.order_ref not in self._orders
+            key = report.order_ref if is_free else f"{FOREIGN}{report.perm_id}"
             order = Order(
                 id=key,
                 client_order_id=key if key == report.order_ref else None,
                 perm_id=report.perm_id or None,
                 ib_order_id=report.ib_order_id,
-                client_id=report.client_id,
+                client_id=client_id,
                 account_id=report.account_id,
                 contract=report.contract,
                 side=report.side,
-                quantity=report.quantity,
+                quantity=quantity,
                 order_type=report.order_type,
                 limit_price=report.limit_price,
                 stop_price=report.stop_price,
@@ -222,7 +236,7 @@ class Book:
                 order_ref=report.order_ref,
                 status=OrderStatus.PENDING_SUBMIT,
                 filled_quantity=filled,
-                remaining_quantity=report.quantity - filled,
+                remaining_quantity=quantity - filled,
                 avg_fill_price=None,
                 commission=None,
                 created_at=now,
@@ -230,17 +244,18 @@ class Book:
                 external=not own,
             )
         else:
+            quantity = order.quantity if report.quantity is None else report.quantity
             order = replace(
                 order,
                 perm_id=report.perm_id or order.perm_id,
                 ib_order_id=report.ib_order_id or order.ib_order_id,
                 client_id=order.client_id if report.client_id is None else report.client_id,
-                quantity=report.quantity,
+                quantity=quantity,
                 limit_price=report.limit_price,
                 stop_price=report.stop_price,
                 order_type=report.order_type,
                 tif=report.tif,
-                remaining_quantity=report.quantity - order.filled_quantity,
+                remaining_quantity=quantity - order.filled_quantity,
             )
         return self._settle(order)
 
@@ -259,7 +274,7 @@ class Book:
 
     def reject(self, order: Order, reason: str) -> Order:
         """IB refused the order."""
-        return self._settle(replace(self._moved(order, OrderStatus.REJECTED), reason=reason))
+        return self.give_reason(order, OrderStatus.REJECTED, reason)
 
     def note(self, order: Order, ib_code: int, message: str) -> Order:
         """Keep what IB said about an order; its status stays."""
@@ -267,7 +282,9 @@ class Book:
         return self._settle(replace(order, notices=(*order.notices, notice)[-MAX_NOTICES:]))
 
     def give_reason(self, order: Order, status: OrderStatus, reason: str) -> Order:
-        return self._settle(replace(self._moved(order, status), reason=reason))
+        """Move the order to `status` and say why, unless the table does not allow that status."""
+        order = self._moved(order, status)
+        return self._settle(replace(order, reason=reason) if order.status is status else order)
 
     def connection_lost(self) -> None:
         """Orders without an acknowledgement may or may not exist from now on."""
@@ -275,21 +292,25 @@ class Book:
             if order.status is OrderStatus.PENDING_SUBMIT:
                 self.give_reason(order, OrderStatus.UNKNOWN, "the connection broke before IB acknowledged it")
 
-    def synchronised(self, reported: set[int]) -> None:
-        """Open and completed orders and executions are all in; `reported` are the perm ids among them.
+    def synchronised(self, reported: set[int], *, is_new_connection: bool) -> None:
+        """Open and completed orders and executions are all in; `reported` are the perm ids of the orders.
 
-        An order that IB never acknowledged and does not know was never sent. One that was working and is
-        on neither list is unknown: IB has dropped it from its day's lists, which says nothing about how it
-        ended.
+        An order that IB never acknowledged and does not know on a new connection was never sent; on the
+        same connection it may still be on its way. One that was working and is on neither list has ended
+        with its day, if a day has passed; otherwise how it ended is unknown.
         """
         for order in list(self._orders.values()):
-            if order.status.is_done or order.external:
+            if order.status.is_done:
                 continue
             if order.perm_id is None:
-                if order.status is OrderStatus.UNKNOWN:
+                if order.status is OrderStatus.UNKNOWN and is_new_connection:
                     self.give_reason(order, OrderStatus.NEVER_SENT, "IB does not know this order")
             elif order.perm_id not in reported:
-                self.give_reason(order, OrderStatus.UNKNOWN, "IB no longer lists this order")
+                is_of_today = self._clock.now() - order.created_at < timedelta(days=1)
+                if order.tif == "DAY" and not is_of_today:
+                    self.give_reason(order, OrderStatus.EXPIRED, "its day is over")
+                else:
+                    self.give_reason(order, OrderStatus.UNKNOWN, "IB no longer lists this order")
 
     def _moved(self, order: Order, status: OrderStatus) -> Order:
         if status is order.status:
@@ -297,7 +318,8 @@ class Book:
         if status not in TRANSITIONS[order.status]:
             log.debug("order %s: late report %s ignored while %s", order.id, status, order.status)
             return order
-        return replace(order, status=status)
+        # What was the reason for one status is none for the next.
+        return replace(order, status=status, reason=None)
 
     def _settle(self, order: Order) -> Order:
         """Let the fills on record have the last word, then store the order and tell the watchers."""
@@ -312,8 +334,8 @@ class Book:
                 avg_fill_price=(cost / filled).quantize(AVG_PRICE_STEP),
             )
             commissions = [fill.commission for fill in fills if fill.commission is not None]
-            if len(commissions) == len(fills):
-                order = replace(order, commission=sum(commissions, Decimal(0)))
+            is_complete = len(commissions) == len(fills)
+            order = replace(order, commission=sum(commissions, Decimal(0)) if is_complete else None)
         if 0 < order.quantity <= order.filled_quantity:
             order = self._moved(order, OrderStatus.FILLED)
         elif order.filled_quantity > 0 and order.status in (
@@ -334,6 +356,8 @@ class Book:
             self._by_perm_id[order.perm_id] = order.id
         if order.client_id is not None and order.ib_order_id:
             self._by_ib_id[order.client_id, order.ib_order_id] = order.id
+            if order.client_id == self._own_client_id:
+                self.highest_order_id = max(self.highest_order_id, order.ib_order_id)
         for watcher in self._order_watchers:
             watcher(order)
 
@@ -342,7 +366,7 @@ class Book:
     def add_execution(self, execution: Execution) -> None:
         """Record a fill. The same exec id again changes nothing; a correction replaces what it corrects."""
         known = self._executions.get(_fill_key(execution.exec_id))
-        if known is not None and known.exec_id == execution.exec_id:
+        if known is not None and _revision(known.exec_id) >= _revision(execution.exec_id):
             return
         early = self._early_commissions.pop(execution.exec_id, None)
         if early is not None:
@@ -368,6 +392,8 @@ class Book:
         execution = self._executions.get(_fill_key(exec_id))
         if execution is None or execution.exec_id != exec_id:
             self._early_commissions[exec_id] = (commission, currency, realized_pnl)
+            if len(self._early_commissions) > MAX_EARLY_COMMISSIONS:
+                del self._early_commissions[next(iter(self._early_commissions))]
             return
         self._executions[_fill_key(exec_id)] = replace(
             execution, commission=commission, commission_currency=currency, realized_pnl=realized_pnl
@@ -394,3 +420,8 @@ def _fill_key(exec_id: str) -> str:
     the digits after the final period.
     """
     return exec_id.rpartition(".")[0] or exec_id
+
+
+def _revision(exec_id: str) -> int:
+    last = exec_id.rpartition(".")[2]
+    return int(last) if last.isdecimal() else 0

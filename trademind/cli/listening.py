@@ -14,7 +14,7 @@ def configure_logging(level: str) -> None:
     )
     for name in ("ib_async", "uvicorn", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # What it says of a connection that failed, the session's supervisor says with the advice that belongs to it.
+    # What it says of a connection that failed, the session's supervisor says, too, with what to do about it.
     logging.getLogger("ib_async.client").setLevel(logging.CRITICAL)
 
 

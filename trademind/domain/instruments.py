@@ -69,22 +69,24 @@ class ContractQuery:
     primary_exchange: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "symbol", self.symbol.strip().upper())
         object.__setattr__(self, "sec_type", SecType(self.sec_type))
         errors: list[tuple[str, str]] = []
-        if self.con_id is None and not self.symbol:
-            errors.append(("symbol", "give a symbol or a con_id"))
-        if self.con_id is not None and not 0 < self.con_id < 2**31:
-            errors.append(("con_id", "must be a positive 32-bit integer"))
-        if self.sec_type is SecType.OTHER:
-            errors.append(("sec_type", "is not one of IB's security types; a stock is STK"))
         for field in ("symbol", "exchange", "currency", "primary_exchange"):
             value = getattr(self, field)
             # A NUL would end the field on the wire and shift every field after it.
-            if len(value) > 40 or not value.isprintable() or not value.isascii():
+            if not isinstance(value, str) or not (
+                len(value) <= 40 and value.isascii() and value.isprintable()
+            ):
                 errors.append((field, "must be at most 40 printable ASCII characters"))
+        if self.con_id is not None and not (type(self.con_id) is int and 0 < self.con_id < 2**31):
+            errors.append(("con_id", "must be a positive 32-bit integer"))
+        if self.sec_type is SecType.OTHER:
+            errors.append(("sec_type", "is not one of IB's security types; a stock is STK"))
         if errors:
             raise Invalid(errors)
+        object.__setattr__(self, "symbol", self.symbol.strip().upper())
+        if self.con_id is None and not self.symbol:
+            raise Invalid([("symbol", "give a symbol or a con_id")])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

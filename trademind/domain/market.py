@@ -26,7 +26,8 @@ class Quote:
     """
 
     contract: Contract
-    as_of: datetime
+    as_of: datetime | None
+    """When the last tick came; None before the first."""
     data_type: DataType | None
     bid: float | None = None
     ask: float | None = None
@@ -92,7 +93,8 @@ class BarRequest:
         errors: list[tuple[str, str]] = []
         if self.bar_size not in BAR_SIZES:
             errors.append(("bar_size", f"must be one of {', '.join(BAR_SIZES)}"))
-        if not _DURATION.fullmatch(self.duration):
+        duration: object = self.duration
+        if not (isinstance(duration, str) and _DURATION.fullmatch(duration)):
             errors.append(("duration", "must be a number and a unit of S, D, W, M or Y, such as '2 D'"))
         if self.what_to_show not in WHAT_TO_SHOW:
             errors.append(("what_to_show", f"must be one of {', '.join(WHAT_TO_SHOW)}"))
@@ -100,6 +102,9 @@ class BarRequest:
             if self.end.tzinfo is None:
                 errors.append(("end", "needs a time zone, such as 2026-01-31T15:00:00Z"))
             else:
-                object.__setattr__(self, "end", self.end.astimezone(UTC))
+                try:
+                    object.__setattr__(self, "end", self.end.astimezone(UTC))
+                except OverflowError:
+                    errors.append(("end", "is out of range"))
         if errors:
             raise Invalid(errors)

@@ -17,6 +17,10 @@ MAX_DECIMALS = 12
 """More than the finest increment of any instrument (crypto quantities have eight)."""
 
 
+FOREIGN = "ib-"
+"""How the ids begin that the book gives to orders placed elsewhere."""
+
+
 class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
@@ -111,7 +115,8 @@ TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     # An error on a new order is taken for a rejection; if IB then reports it as working, it works.
     OrderStatus.REJECTED: _WORKING - {OrderStatus.REJECTED},
     OrderStatus.FILLED: frozenset(),
-    OrderStatus.NEVER_SENT: frozenset(),
+    # Believed on good grounds; should IB report it all the same, IB is right.
+    OrderStatus.NEVER_SENT: _WORKING,
 }
 """Which status may follow which. IB repeats and reorders its reports, so whatever is not in the table is
 a late report and is ignored."""
@@ -123,10 +128,14 @@ def exact(value: Any, name: str) -> Decimal:
     Raises:
         Invalid: not a number, or not finite.
     """
+    text = str(value)
     try:
-        number = Decimal(str(value)) if not isinstance(value, Decimal) else value
+        # Decimal would also take 1_000 and digits of other scripts.
+        number = Decimal(text) if text.isascii() and "_" not in text else None
     except (InvalidOperation, ValueError):
-        raise Invalid([(name, "must be a number")]) from None
+        number = None
+    if number is None:
+        raise Invalid([(name, "must be a number")])
     if not number.is_finite():
         raise Invalid([(name, "must be a finite number")])
     # "1e-999999" is a number, too, and every sum it takes part in has a million digits.
@@ -168,8 +177,9 @@ class OrderRequest:
     def __post_init__(self) -> None:
         errors: list[tuple[str, str]] = []
         for name, kind in (("side", Side), ("order_type", OrderType), ("tif", TimeInForce)):
+            text = str(getattr(self, name))
             try:
-                object.__setattr__(self, name, kind(str(getattr(self, name)).upper()))
+                object.__setattr__(self, name, kind(text.upper() if text.isascii() else text))
             except ValueError:
                 errors.append((name, f"must be one of {', '.join(kind)}"))
         for name in ("quantity", "limit_price", "stop_price"):
@@ -215,9 +225,13 @@ class OrderRequest:
             elif not 0 < price <= MAX_PRICE:
                 errors.append((name, f"must be above 0 and at most {MAX_PRICE}"))
         if self.client_order_id is not None and not is_key(self.client_order_id):
-            errors.append(("client_order_id", "must be 1 to 40 letters, digits or any of . _ : -"))
-        if self.account_id is not None and not (self.account_id.isalnum() and self.account_id.isascii()):
+            message = f"must be 1 to 40 letters, digits or any of . _ : - and not begin with {FOREIGN}"
+            errors.append(("client_order_id", message))
+        account: object = self.account_id
+        if account is not None and not (isinstance(account, str) and account.isascii() and account.isalnum()):
             errors.append(("account_id", "must be an IB account id, such as DU1234567"))
+        if self.outside_rth not in (True, False):
+            errors.append(("outside_rth", "must be true or false"))
         return errors
 
 
@@ -261,8 +275,10 @@ class OrderChange:
             raise Invalid(errors)
 
 
-def is_key(text: str) -> bool:
+def is_key(text: object) -> bool:
     """Can `text` be a client order id? It travels as IB's order reference and in URLs."""
+    if not isinstance(text, str) or text.startswith(FOREIGN):
+        return False
     return 1 <= len(text) <= 40 and text.isascii() and all(c.isalnum() or c in "._:-" for c in text)
 
 

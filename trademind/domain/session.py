@@ -29,7 +29,12 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
         {SessionState.SYNCHRONISING, SessionState.DISCONNECTED, SessionState.STOPPED}
     ),
     SessionState.SYNCHRONISING: frozenset(
-        {SessionState.READY, SessionState.DISCONNECTED, SessionState.STOPPED}
+        {
+            SessionState.READY,
+            SessionState.UPSTREAM_LOST,
+            SessionState.DISCONNECTED,
+            SessionState.STOPPED,
+        }
     ),
     SessionState.READY: frozenset(
         {

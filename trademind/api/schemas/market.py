@@ -29,7 +29,7 @@ class QuoteOut(Out):
     last_time: Time | None
     data_type: DataType | None
     stale: bool = Field(description="No longer updated: the line is down or the subscription failed.")
-    as_of: Time
+    as_of: Time | None
 
     @classmethod
     def of(cls, quote: Quote) -> Self:
@@ -53,7 +53,7 @@ class QuoteOut(Out):
             last_time=None if quote.last_time is None else time(quote.last_time),
             data_type=quote.data_type,
             stale=quote.stale,
-            as_of=time(quote.as_of),
+            as_of=None if quote.as_of is None else time(quote.as_of),
         )
 
 

@@ -1,5 +1,6 @@
 """`IBKRBroker`: the one object that endpoints, scripts and notebooks use."""
 
+import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -7,7 +8,7 @@ from typing import Self
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr.contracts import Contracts
 from trademind.brokers.ibkr.history import fetch_bars
-from trademind.brokers.ibkr.market_data import Quotes
+from trademind.brokers.ibkr.market_data import MAX_LINES, Quotes
 from trademind.brokers.ibkr.orders import Orders
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.brokers.ibkr.supervisor import Supervisor
@@ -28,7 +29,7 @@ from trademind.domain import (
     Quote,
     SessionInfo,
 )
-from trademind.errors import OrderNotFound, TradeMindError
+from trademind.errors import Invalid, OrderNotFound, TradeMindError
 
 
 class IBKRBroker:
@@ -93,18 +94,14 @@ class IBKRBroker:
                 order_error=self._orders.on_error,
                 line_error=self._quotes.on_error,
                 tickers=self._quotes.on_tickers,
-                upstream=self._on_upstream,
+                lost=self._on_lost,
             ),
             clock,
             on_ready=self._quotes.restore,
-            on_lost=self._on_lost,
         )
 
     def _session(self) -> Session:
         return self._supervisor.session()
-
-    def _on_upstream(self, code: int) -> None:
-        self._supervisor.on_upstream(code)
 
     def _on_lost(self, error: TradeMindError) -> None:
         self._orders.connection_lost(error)
@@ -133,9 +130,10 @@ class IBKRBroker:
         await self._supervisor.start()
 
     async def disconnect(self) -> None:
-        """Close the session. Calls that wait fail with `NotConnected`."""
+        """Close the session and stop reconnecting. Calls that wait fail with `NotConnected`."""
         await self._supervisor.close()
         await self._orders.close()
+        await self._contracts.close()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -197,8 +195,10 @@ class IBKRBroker:
     # The market --------------------------------------------------------------------------------
 
     async def get_quotes(self, queries: Sequence[ContractQuery]) -> tuple[Quote, ...]:
-        contracts = [(await self._contracts.qualify(query)).contract for query in queries]
-        return await self._quotes.get(contracts)
+        if len(queries) > MAX_LINES:
+            raise Invalid([("symbols", f"at most {MAX_LINES} at a time")])
+        details = await asyncio.gather(*(self._contracts.qualify(query) for query in queries))
+        return await self._quotes.get([one.contract for one in details])
 
     async def get_quote(self, query: ContractQuery) -> Quote:
         return (await self.get_quotes([query]))[0]

@@ -1,12 +1,14 @@
 """Contracts: which one is meant, and what is known of it. Answers are kept, as contracts do not change."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
+from trademind.aio import Tasks
 from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.session import Session
 from trademind.domain import ContractDetails, ContractMatch, ContractQuery
-from trademind.errors import AmbiguousContract, ContractNotFound, Invalid
+from trademind.errors import AmbiguousContract, ContractNotFound, Invalid, TradeMindError
 
 CACHE_SIZE = 10_000
 """Contracts kept; about the number of US stocks, and some 10 MB."""
@@ -18,6 +20,8 @@ class Contracts:
     def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
         self._known: OrderedDict[ContractQuery, ContractDetails] = OrderedDict()
+        self._asked: dict[ContractQuery, asyncio.Task[ContractDetails]] = {}
+        self._tasks = Tasks()
 
     async def qualify(self, query: ContractQuery) -> ContractDetails:
         """The one contract that `query` means.
@@ -28,6 +32,15 @@ class Contracts:
         if (known := self._known.get(query)) is not None:
             self._known.move_to_end(query)
             return known
+        if (asked := self._asked.get(query)) is None:
+            asked = self._tasks.spawn(
+                self._ask(query), name=f"contract {query.con_id or query.symbol}", expected=TradeMindError
+            )
+            self._asked[query] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(query, None))
+        return await asyncio.shield(asked)
+
+    async def _ask(self, query: ContractQuery) -> ContractDetails:
         session = self._session()
         wanted = convert.to_ib_contract(query)
         found = await session.requests.ask(
@@ -65,6 +78,10 @@ class Contracts:
                 extra={"candidates": candidates},
             )
         return next(iter(by_con_id.values()))
+
+    async def close(self) -> None:
+        """End the questions under way; with the connection closed they have failed already."""
+        await self._tasks.finish(grace=1)
 
     async def search(self, text: str) -> tuple[ContractMatch, ...]:
         """Contracts whose symbol or name matches `text`. Raises `Invalid`, `Unavailable`, `NoAnswer`."""

@@ -173,11 +173,8 @@ def to_ib_order(request: OrderRequest, *, account: str, order_ref: str) -> ib_as
 
 
 def to_order_report(contract: ib_async.Contract, order: ib_async.Order, *, completed: bool) -> OrderReport:
-    """The terms of an open or completed order. A completed one carries neither client nor order id, and
-    its quantity is what was filled where IB has cleared the total."""
-    quantity = decimal_or_none(order.totalQuantity) or Decimal(0)
-    if completed and not quantity:
-        quantity = decimal_or_none(order.filledQuantity) or Decimal(0)
+    """The terms of an open or completed order. A completed one carries neither client nor order id."""
+    quantity = decimal_or_none(order.totalQuantity)
     limit = decimal_or_none(order.lmtPrice) if order.orderType in ("LMT", "STP LMT", "LIT", "LOC") else None
     stop = decimal_or_none(order.auxPrice) if order.orderType in ("STP", "STP LMT", "MIT", "TRAIL") else None
     return OrderReport(
@@ -186,8 +183,8 @@ def to_order_report(contract: ib_async.Contract, order: ib_async.Order, *, compl
         client_id=None if completed else order.clientId,
         account_id=order.account,
         contract=to_contract(contract),
-        side=Side(order.action),
-        quantity=quantity,
+        side=_side(order.action),
+        quantity=None if completed and not quantity else quantity or Decimal(0),
         order_type=order.orderType,
         limit_price=limit,
         stop_price=stop,
@@ -195,6 +192,11 @@ def to_order_report(contract: ib_async.Contract, order: ib_async.Order, *, compl
         outside_rth=order.outsideRth,
         order_ref=order.orderRef,
     )
+
+
+def _side(text: str) -> Side:
+    """IB's sides: BUY and BOT; SELL and SLD, and SSHORT, SSHORTX and SLONG for kinds of short sales."""
+    return Side.BUY if text.startswith("B") else Side.SELL
 
 
 STATUSES = {
@@ -218,7 +220,7 @@ def to_execution(contract: ib_async.Contract, execution: ib_async.Execution) -> 
         time=execution.time.astimezone(UTC),
         account_id=execution.acctNumber,
         contract=to_contract(contract),
-        side=Side.BUY if execution.side == "BOT" else Side.SELL,
+        side=_side(execution.side),
         quantity=decimal_or_none(execution.shares) or Decimal(0),
         price=decimal_or_none(execution.price) or Decimal(0),
         exchange=execution.exchange,
@@ -232,7 +234,7 @@ def to_execution(contract: ib_async.Contract, execution: ib_async.Execution) -> 
 DATA_TYPES = {1: DataType.LIVE, 2: DataType.FROZEN, 3: DataType.DELAYED, 4: DataType.DELAYED_FROZEN}
 
 
-def to_quote(contract: Contract, ticker: ib_async.Ticker, *, as_of: datetime, stale: bool) -> Quote:
+def to_quote(contract: Contract, ticker: ib_async.Ticker, *, as_of: datetime | None, stale: bool) -> Quote:
     return Quote(
         contract=contract,
         as_of=as_of,

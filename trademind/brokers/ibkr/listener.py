@@ -7,11 +7,16 @@ place of those conclusions: `Listener` is ib_async's wrapper with each message o
 What stays with ib_async is the socket, the protocol, the end markers of requests, and tickers.
 """
 
+import logging
+from datetime import UTC, datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ib_async
 from ib_async.client import Client
 from ib_async.wrapper import Wrapper
+
+log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -115,6 +120,24 @@ class Listener(Wrapper):
         self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
 
 
+_EXECUTION, _EXECUTION_TIME = 11, 15
+"""The execution message, and where in it the time stands."""
+
+
+def _with_utc_time(fields: list[str]) -> list[str]:
+    """The message with its time in UTC. A time without a zone is UTC; one that cannot be read is now."""
+    text = fields[_EXECUTION_TIME]
+    # 20260415 15:37:37 US/Eastern, 20260415  15:37:37 or 20260415-15:37:37, by version and setting.
+    clock, _, zone = text[9:].strip().partition(" ")
+    try:
+        local = datetime.strptime(f"{text[:8]} {clock}", "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - the zone follows
+        time = local.replace(tzinfo=ZoneInfo(zone) if zone else UTC).astimezone(UTC)
+    except (ValueError, ZoneInfoNotFoundError):
+        log.warning("IB sent an execution with the time %r, which cannot be read", text)
+        time = datetime.now(UTC)
+    return [*fields[:_EXECUTION_TIME], f"{time:%Y%m%d %H:%M:%S} UTC", *fields[_EXECUTION_TIME + 1 :]]
+
+
 class SessionIB(ib_async.IB):
     """An `IB` for one connection, heard by a sink."""
 
@@ -123,3 +146,7 @@ class SessionIB(ib_async.IB):
         self.wrapper = Listener(self, sink)
         self.client = Client(self.wrapper)
         self.client.apiEnd += self.disconnectedEvent
+        decoder = self.client.decoder
+        # ib_async drops an execution whose time zone it does not know and reads a time without one in the
+        # zone of this machine: what it is given here leaves no doubt.
+        decoder.handlers[_EXECUTION] = lambda fields: decoder.execDetails(_with_utc_time(fields))

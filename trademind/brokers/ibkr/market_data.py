@@ -6,7 +6,6 @@ to a connection; on a new one the instruments are subscribed again.
 """
 
 import asyncio
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,7 @@ from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.session import Session
 from trademind.clock import Clock
 from trademind.domain import Contract, Quote
-from trademind.errors import TradeMindError
-
-log = logging.getLogger(__name__)
+from trademind.errors import PacingViolation, TradeMindError
 
 MAX_LINES = 90
 """Lines used of the 100 that IB grants a login by default; the rest is left to the user's own TWS."""
@@ -37,8 +34,13 @@ class _Line:
     req_id: int
     filled: asyncio.Event
     """Set when bid, ask and last are all in, or when the line has failed."""
-    as_of: datetime
+    as_of: datetime | None = None
+    """When the last tick came; None before the first."""
     error: TradeMindError | None = None
+    waiting: int = 0
+    """How many callers wait for the first quote: a line with waiters is not given up for another."""
+    is_incomplete: bool = False
+    """The wait for a full quote was used up once; nobody waits again."""
 
     def quote(self) -> Quote:
         return convert.to_quote(self.contract, self.ticker, as_of=self.as_of, stale=self.error is not None)
@@ -60,38 +62,58 @@ class Quotes:
         Raises:
             Unavailable: the session is not ready, or ended meanwhile.
             Refused: IB refused market data for one of them.
+            PacingViolation: every line is taken by somebody who waits for a first quote.
         """
         session = self._session()
-        lines = [self._line(session, contract) for contract in contracts]
-        waiting = [line for line in lines if not line.filled.is_set()]
-        if waiting:
-            try:
-                async with asyncio.timeout(QUOTE_WAIT):
-                    await asyncio.gather(*(line.filled.wait() for line in waiting))
-            except TimeoutError:
-                log.debug("no full quote in time for %s", [line.contract.symbol for line in waiting])
+        lines: list[_Line] = []
+        try:
+            for contract in contracts:
+                line = self._line(session, contract)
+                line.waiting += 1
+                lines.append(line)
+            await self._first_quotes([line for line in lines if not line.filled.is_set()])
+        finally:
+            for line in lines:
+                line.waiting -= 1
         for line in lines:
             if line.error is not None:
-                self._lines.pop(line.contract.con_id, None)
+                if self._lines.get(line.contract.con_id) is line:
+                    del self._lines[line.contract.con_id]
+                    if line.req_id in self._by_req_id:
+                        self._cancel(session, line)
                 raise line.error
         return tuple(line.quote() for line in lines)
+
+    async def _first_quotes(self, lines: Sequence[_Line]) -> None:
+        if not lines or all(line.is_incomplete for line in lines):
+            return
+        try:
+            async with asyncio.timeout(QUOTE_WAIT):
+                await asyncio.gather(*(line.filled.wait() for line in lines))
+        except TimeoutError:
+            for line in lines:
+                line.is_incomplete = not line.filled.is_set()
 
     def _line(self, session: Session, contract: Contract) -> _Line:
         line = self._lines.get(contract.con_id)
         if line is not None:
             self._lines.move_to_end(contract.con_id)
             return line
-        while len(self._lines) >= MAX_LINES:
-            _, oldest = self._lines.popitem(last=False)
-            self._cancel(session, oldest)
+        if len(self._lines) >= MAX_LINES:
+            unused = next((con_id for con_id, line in self._lines.items() if not line.waiting), None)
+            if unused is None:
+                raise PacingViolation(f"all {MAX_LINES} market data lines are in use; ask again in a moment")
+            self._cancel(session, self._lines.pop(unused))
         return self._subscribe(session, contract)
 
     def _subscribe(self, session: Session, contract: Contract) -> _Line:
         reference = convert.to_ib_reference(contract)
         req_id = session.requests.new_id()
+        # ib_async would go on with the ticker of an earlier line, and old prices would look like new ones.
+        session.ib.wrapper.tickers.pop(hash(reference), None)
         ticker = session.ib.wrapper.startTicker(req_id, reference, "mktData")
         session.ib.client.reqMktData(req_id, reference, "", False, False, [])
-        line = _Line(contract, ticker, req_id, asyncio.Event(), self._clock.now())
+        line = _Line(contract, ticker, req_id, asyncio.Event())
         self._lines[contract.con_id] = line
         self._by_req_id[req_id] = line
         return line

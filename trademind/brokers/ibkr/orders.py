@@ -44,15 +44,30 @@ from trademind.errors import (
     TradeMindError,
 )
 
+UNLISTED_CODE_GRACE = 1.0
+"""Seconds that an order may still show signs of life after an error code that is in no table."""
+
+_ASKED_LIMIT = 10_000
+"""Requests kept for comparing with later ones of the same key; older ones go by the order's present terms."""
+
+_REFUSES_CHANGE = frozenset({Severity.REJECTED, Severity.FAILURE})
+_REFUSES_CANCEL = frozenset({Severity.CANCEL_REFUSED})
 _CANCEL_ANSWERED = frozenset({OrderStatus.PENDING_CANCEL, OrderStatus.CANCELED, OrderStatus.FILLED})
 
 
 class _Waiter:
-    """Someone waiting for news of one order: until `condition` holds for it, or an error ends the wait."""
+    """Someone waiting for news of one order: until `condition` holds for it, or an error ends the wait.
 
-    def __init__(self, order_id: str, condition: Callable[[Order], bool]) -> None:
+    `refused_by` are the severities that are the answer to this wait, so that a refused change does not fail
+    a cancel of the same order.
+    """
+
+    def __init__(
+        self, order_id: str, condition: Callable[[Order], bool], refused_by: frozenset[Severity]
+    ) -> None:
         self.order_id = order_id
         self.condition = condition
+        self.refused_by = refused_by
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def fulfil(self) -> None:
@@ -84,6 +99,7 @@ class Orders:
         self._placing: dict[str, asyncio.Task[Order]] = {}
         self._asked: dict[str, OrderRequest] = {}
         """What each key was first used for, as a modified order no longer shows it."""
+        self._changing: dict[str, asyncio.Lock] = {}
         self._tasks = Tasks()
         book.watch_orders(self._on_order)
 
@@ -102,8 +118,15 @@ class Orders:
                 )
         if task is None:
             if known is not None:
+                if known.client_id != self._own_client_id:
+                    raise DuplicateOrder(
+                        f"IB lists an order with the reference {key} and does not say whose it is; give a "
+                        "new order a new client_order_id"
+                    )
                 return known
             self._asked[key] = request
+            if len(self._asked) > _ASKED_LIMIT:
+                del self._asked[next(iter(self._asked))]
             task = self._placing[key] = self._command(self._place(request, key), f"place {key}")
             task.add_done_callback(lambda _: self._placed(key))
         return await asyncio.shield(task)
@@ -129,7 +152,8 @@ class Orders:
         order_id = session.requests.new_id()
         order = self._new_order(request, key, details.contract, session.account_id, order_id)
         self._book.add_order(order)
-        with self._waiting(order.id, lambda o: o.status is not OrderStatus.PENDING_SUBMIT) as waiter:
+        is_answered = _Waiter(order.id, lambda o: o.status is not OrderStatus.PENDING_SUBMIT, frozenset())
+        with self._waiting(is_answered) as waiter:
             try:
                 session.ib.client.placeOrder(order_id, convert.to_ib_reference(details.contract), ib_order)
             except ConnectionError as error:
@@ -200,18 +224,26 @@ class Orders:
         return await asyncio.shield(self._command(self._modify(order_id, change), f"modify {order_id}"))
 
     async def _modify(self, order_id: str, change: OrderChange) -> Order:
-        order, session = self._working(order_id)
-        session.check_trading()
-        _check_change(order, change)
-        contract = order.contract
+        # One change of an order at a time: the second has to start from what the first has made of it.
+        async with self._changing.setdefault(order_id, asyncio.Lock()):
+            try:
+                return await self._modify_alone(order_id, change)
+            finally:
+                if self._known(order_id).status.is_done:
+                    self._changing.pop(order_id, None)
+
+    async def _modify_alone(self, order_id: str, change: OrderChange) -> Order:
+        contract = self._working(order_id)[0].contract
         details = await self._contracts.qualify(
             ContractQuery(con_id=contract.con_id, exchange=contract.exchange or "SMART")
         )
+        order, session = self._working(order_id)
+        session.check_trading()
+        _check_change(order, change)
         quantity = order.quantity if change.quantity is None else change.quantity
         _check_increments(details, quantity, change.limit_price, change.stop_price)
         if quantity < order.filled_quantity:
             raise Invalid([("quantity", f"{order.filled_quantity} are filled already; it cannot be less")])
-        order, session = self._working(order_id)
         ib_contract, ib_order = self._on_record(session, order)
         ib_order.totalQuantity = convert.on_wire(quantity)
         if change.limit_price is not None:
@@ -230,7 +262,7 @@ class Orders:
                 and (change.tif is None or now.tif == change.tif)
             )
 
-        with self._waiting(order.id, is_changed) as waiter:
+        with self._waiting(_Waiter(order.id, is_changed, _REFUSES_CHANGE)) as waiter:
             session.ib.client.placeOrder(order.ib_order_id, ib_contract, ib_order)
             if is_changed(order):  # the terms are already these, so that no news will come of it
                 return order
@@ -260,7 +292,10 @@ class Orders:
     async def _cancel(self, order_id: str) -> Order:
         order, session = self._working(order_id)
         session.check_trading()
-        with self._waiting(order_id, lambda o: o.status in _CANCEL_ANSWERED or o.status.is_done) as waiter:
+        is_answered = _Waiter(
+            order_id, lambda o: o.status in _CANCEL_ANSWERED or o.status.is_done, _REFUSES_CANCEL
+        )
+        with self._waiting(is_answered) as waiter:
             session.ib.client.cancelOrder(order.ib_order_id, "")
             try:
                 async with asyncio.timeout(session.options.order_timeout):
@@ -276,9 +311,9 @@ class Orders:
         self._session().check_trading()
         working = [o for o in self._book.orders() if not o.status.is_done and not o.external]
         answers = await asyncio.gather(*(self.cancel(o.id) for o in working), return_exceptions=True)
-        for answer in answers:
-            # One that was done in the meantime needed no cancel; anything else the caller must know.
-            if isinstance(answer, BaseException) and not isinstance(answer, OrderNotWorking):
+        for order, answer in zip(working, answers, strict=True):
+            # One that is done by now needed no cancel; anything else the caller must know.
+            if isinstance(answer, BaseException) and not self._known(order.id).status.is_done:
                 raise answer
         return tuple(self._known(o.id) for o in working)
 
@@ -304,8 +339,8 @@ class Orders:
             )
         return order, session
 
-    def _waiting(self, order_id: str, condition: Callable[[Order], bool]) -> "_Listening":
-        return _Listening(self._waiters, _Waiter(order_id, condition))
+    def _waiting(self, waiter: _Waiter) -> "_Listening":
+        return _Listening(self._waiters, waiter)
 
     def _on_order(self, order: Order) -> None:
         for waiter in self._waiters:
@@ -315,8 +350,9 @@ class Orders:
     def on_error(self, ib_order_id: int, code: int, message: str) -> bool:
         """An error message about an order. Returns whether it was one of ours.
 
-        A new order that IB has not acknowledged is rejected by it. To one that is working it is a notice:
-        whether it lives on is for its status to say.
+        An order that IB has not acknowledged is refused by a code that says so. To one that is working the
+        code is a notice: whether it lives on is for its status to say. A code that is in no table refuses
+        only if no sign of life follows.
         """
         order = self._book.order_of(self._own_client_id, ib_order_id, 0) if ib_order_id > 0 else None
         if order is None:
@@ -325,17 +361,26 @@ class Orders:
         severity = code_of(code).severity
         if severity is Severity.CANCELED:
             self._book.give_reason(order, OrderStatus.CANCELED, message)
-        elif severity is Severity.NOTICE:
-            pass
-        elif order.status is OrderStatus.PENDING_SUBMIT and severity is not Severity.CANCEL_REFUSED:
-            self._book.reject(order, message)
-        else:
-            failure = error_from(code, message, f"order {order.id}")
-            kind = CancelRejected if severity is Severity.CANCEL_REFUSED else OrderRejected
-            for waiter in self._waiters:
-                if waiter.order_id == order.id:
-                    waiter.fail(kind(failure.detail, ib_code=code, extra={"order_id": order.id}))
+        elif severity is Severity.FAILURE:
+            loop = asyncio.get_running_loop()
+            loop.call_later(UNLISTED_CODE_GRACE, self._refuse, order.id, severity, code, message)
+        elif severity is not Severity.NOTICE:
+            self._refuse(order.id, severity, code, message)
         return True
+
+    def _refuse(self, order_id: str, severity: Severity, code: int, message: str) -> None:
+        order = self._known(order_id)
+        is_unacknowledged = order.perm_id is None and not order.status.is_done
+        if severity is Severity.CANCEL_REFUSED:
+            if order.status is OrderStatus.UNKNOWN:  # so it is not working; a fill would still be believed
+                self._book.give_reason(order, OrderStatus.CANCELED, message)
+        elif is_unacknowledged:
+            self._book.reject(order, message)
+        kind = CancelRejected if severity is Severity.CANCEL_REFUSED else OrderRejected
+        detail = error_from(code, message, f"order {order_id}").detail
+        for waiter in self._waiters:
+            if waiter.order_id == order_id and severity in waiter.refused_by:
+                waiter.fail(kind(detail, ib_code=code, extra={"order_id": order_id}))
 
     def connection_lost(self, error: TradeMindError) -> None:
         """Whoever waits for a change or a cancel is told; orders under way are unknown (see the book)."""
@@ -343,8 +388,8 @@ class Orders:
             waiter.fail(error)
 
     async def close(self) -> None:
-        """End whatever is still under way; with the connection closed nothing more can come of it."""
-        await self._tasks.cancel_all()
+        """Let the commands under way end: with the connection closed each has been told so."""
+        await self._tasks.finish(grace=1)
 
 
 class _Listening:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import ib_async
@@ -25,6 +26,7 @@ from trademind.errors import (
     GatewayRefused,
     LiveAccountNotAllowed,
     LiveTradingNotAllowed,
+    NoAnswer,
     NotSynchronised,
     TradeMindError,
 )
@@ -92,8 +94,8 @@ class Handlers:
     line_error: Callable[[int, int, str], bool]
     """(request id, code, message) -> was it about a market data line?"""
     tickers: Callable[[set[ib_async.Ticker]], None]
-    upstream: Callable[[int], None]
-    """1100, 1101 or 1102."""
+    lost: Callable[[TradeMindError], None]
+    """The connection has ended: whoever waits has to be told."""
 
 
 @dataclass(slots=True)
@@ -119,6 +121,13 @@ class Session:
         self._handlers = handlers
         self._arrivals = _Arrivals()
         self._pnl_request: int | None = None
+        self._is_synchronised_before = False
+        self.upstream_is_up = True
+        """Whether the gateway has its own connection to IB, by its last 1100, 1101 or 1102."""
+        self.lines_are_lost = False
+        """Whether IB has dropped the market data lines (1101)."""
+        self.news = asyncio.Event()
+        """Set when the connection has ended, and with every 1100, 1101 and 1102."""
         self.ib = SessionIB(self)
         self.ib.client.MaxRequests = options.max_requests_per_second
         self.requests = Requests(self.ib, timeout=options.request_timeout)
@@ -143,8 +152,8 @@ class Session:
         """Connect, log on and synchronise.
 
         Raises:
-            GatewayRefused, ClientIdInUse, NotSynchronised, AccountNotFound, LiveAccountNotAllowed: after
-                which this object is of no more use.
+            GatewayRefused, ClientIdInUse, NotSynchronised, AccountNotFound, LiveAccountNotAllowed,
+            ConnectionLost: after which this object is of no more use, and has to be closed.
         """
         where = f"{self.options.host}:{self.options.port}"
         try:
@@ -153,17 +162,13 @@ class Session:
                 on_logged_on()
                 self._choose_account()
                 await self.synchronise()
-        except TimeoutError:
+        except (TimeoutError, NoAnswer):
             awaited = ", ".join(self.missing) if self.accounts else "the log-on"
-            error: TradeMindError = NotSynchronised(
-                f"{where} did not deliver {awaited} within {self.options.connect_timeout:g} s; see whether "
-                "the gateway shows a dialog or is still starting"
-            )
-            await self.close(error)
-            raise error from None
-        except TradeMindError as error:
-            await self.close(error)
-            raise
+            seconds = min(self.options.connect_timeout, self.options.request_timeout)
+            raise NotSynchronised(
+                f"{where} did not deliver {awaited} within {seconds:g} s; see whether the gateway shows a "
+                "dialog or is still starting"
+            ) from None
 
     async def _log_on(self, where: str) -> None:
         options = self.options
@@ -189,14 +194,17 @@ class Session:
                 f"{where} accepted the connection but did not log on in time; is it the API port of TWS or "
                 "IB Gateway, and does it show a dialog?"
             ) from error
-        except OSError as error:
+        except (OSError, UnicodeError, OverflowError) as error:
+            # The latter two: a host name or a port that cannot be.
             raise GatewayRefused(f"{where} cannot be reached: {error}") from error
         finally:
-            if not connecting.done():
-                connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+            connecting.cancel()
+            # A cancel can cross the end of a step inside, and is lost then: what is connected after this
+            # session has ended has to be closed all the same.
+            connecting.add_done_callback(self._close_if_ended)
         self.accounts = tuple(self.ib.client.getAccounts())
         self.server_version = self.ib.client.serverVersion()
+        self.ib.client.updateReqId(self._book.highest_order_id + 1)
 
     def _choose_account(self) -> None:
         wanted, names = self.options.account, ", ".join(self.accounts)
@@ -225,18 +233,27 @@ class Session:
             "account": ("accountValues", lambda: client.reqAccountUpdates(True, account)),
             "positions": ("positions", client.reqPositions),
             "open_orders": ("openOrders", client.reqOpenOrders),
-            "completed_orders": ("completedOrders", lambda: client.reqCompletedOrders(False)),
         }
         await asyncio.gather(
             *(
-                self._arrival(name, self.requests.ask_shared(key, name.replace("_", " "), send))
+                self._arrival(name, partial(self.requests.ask_shared, key, name.replace("_", " "), send))
                 for name, (key, send) in questions.items()
             )
         )
         self._book.keep_positions(arrivals.positions)
-        # Fills of orders that are already in find their order.
-        await self._arrival("executions", self._ask_executions())
-        self._book.synchronised(arrivals.perm_ids)
+        await self._arrival("executions", self._ask_executions)
+        # Completed orders come without their client; their fills say whose they are.
+        await self._arrival(
+            "completed_orders",
+            partial(
+                self.requests.ask_shared,
+                "completedOrders",
+                "completed orders",
+                lambda: client.reqCompletedOrders(False),
+            ),
+        )
+        self._book.synchronised(arrivals.perm_ids, is_new_connection=not self._is_synchronised_before)
+        self._is_synchronised_before = True
         if self._pnl_request is None:
             self._pnl_request = self.requests.new_id()
             client.reqPnL(self._pnl_request, account, "")
@@ -245,8 +262,8 @@ class Session:
         everything = ib_async.ExecutionFilter()
         await self.requests.ask("executions", lambda req_id: self.ib.client.reqExecutions(req_id, everything))
 
-    async def _arrival(self, name: str, answer: Awaitable[Any]) -> None:
-        await answer
+    async def _arrival(self, name: str, ask: Callable[[], Awaitable[Any]]) -> None:
+        await ask()
         self._arrivals.missing.discard(name)
 
     def check_trading(self) -> None:
@@ -257,20 +274,29 @@ class Session:
                 "Nothing was sent."
             )
 
-    async def ended(self) -> TradeMindError:
-        """Wait for the end of the connection and return why it ended."""
-        return await asyncio.shield(self._ended)
+    @property
+    def end_reason(self) -> TradeMindError | None:
+        """Why the connection has ended; None while it lasts."""
+        return self._ended.result() if self._ended.done() else None
 
-    async def close(self, reason: TradeMindError) -> None:
+    def close(self, reason: TradeMindError) -> None:
         """End the connection: whoever waits is told `reason`, then the socket is closed."""
         self._end(reason)
         self.ib.client.disconnect()
 
+    def _close_if_ended(self, connecting: "asyncio.Task[None]") -> None:
+        if not connecting.cancelled():
+            connecting.exception()  # it has been dealt with
+        if self._ended.done():
+            self.ib.client.disconnect()
+
     def _end(self, reason: TradeMindError) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
+            self.news.set()
             self.requests.fail_all(reason)
             self._book.connection_lost()
+            self._handlers.lost(reason)
 
     def _on_socket_closed(self, reason: str) -> None:
         self._end(ConnectionLost(f"the gateway closed the connection{reason and ': '}{reason}"))
@@ -289,7 +315,9 @@ class Session:
         elif code in FARM_NOTICES:
             self.farms[message.rpartition(":")[2].strip() or "unnamed"] = FARM_NOTICES[code]
         elif code in (codes.UPSTREAM_LOST, codes.UPSTREAM_BACK_DATA_LOST, codes.UPSTREAM_BACK_DATA_KEPT):
-            self._handlers.upstream(code)
+            self.upstream_is_up = code != codes.UPSTREAM_LOST
+            self.lines_are_lost |= code == codes.UPSTREAM_BACK_DATA_LOST
+            self.news.set()
         elif not (
             self.requests.on_error(req_id, code, message)
             or self._handlers.line_error(req_id, code, message)

@@ -1,29 +1,31 @@
 """The supervisor: the only one who connects and disconnects.
 
-It keeps one session alive, makes a new one when the old has ended, and knows at every moment what state
-things are in and why.
+One task, the keeper, does all of it in turn: it opens a session, sees to it for as long as it lasts, and
+opens the next. Whatever else happens (a command, a message, a cancelled caller) only tells the keeper or asks
+about the state, so that no two of them can ever work on the connection at the same time.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from trademind.aio import Tasks
 from trademind.brokers.book import Book
-from trademind.brokers.ibkr import codes
 from trademind.brokers.ibkr.reconnect import ReconnectPolicy
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.clock import Clock
 from trademind.domain import SessionInfo, SessionState
 from trademind.domain.session import TRANSITIONS
-from trademind.errors import NotConnected, NotSynchronised, TradeMindError
+from trademind.errors import NotConnected, NotSynchronised, TradeMindError, Unavailable
 
 log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Owns the session. The callbacks tell the desks when a session becomes usable and when it ends."""
+    """Owns the session. `on_ready` is told when the market data lines of a session have to be restored."""
 
     def __init__(
         self,
@@ -33,16 +35,21 @@ class Supervisor:
         clock: Clock,
         *,
         on_ready: Callable[[Session], None],
-        on_lost: Callable[[TradeMindError], None],
     ) -> None:
         self._options = options
         self._book = book
         self._handlers = handlers
         self._clock = clock
         self._on_ready = on_ready
-        self._on_lost = on_lost
         self._policy = ReconnectPolicy()
         self._tasks = Tasks()
+        self._keeper: asyncio.Task[None] | None = None
+        self._keeps_trying = False
+        """Whether a first attempt that fails is followed by another."""
+        self._attempt: asyncio.Future[None] | None = None
+        """The outcome of the attempt under way, or of the next one."""
+        self._hurry = asyncio.Event()
+        """Set to end the wait before the next attempt."""
         self._session: Session | None = None
         self._state = SessionState.DISCONNECTED
         self._since: datetime = clock.now()
@@ -52,107 +59,152 @@ class Supervisor:
     # Commands ----------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Connect once and keep the session alive from then on. Raises what the attempt failed with."""
-        if self._state is SessionState.READY:
+        """Connect, and keep the session alive from then on. Raises what the attempt failed with.
+
+        Where the keeper is at work already, its present or next attempt is awaited.
+        """
+        if self._session is not None and self._state in (SessionState.READY, SessionState.UPSTREAM_LOST):
             return
-        await self._stop_keeping()
-        session = await self._open()
-        self._tasks.spawn(self._keep(session), name="ib session")
+        started = self._keep(keeps_trying=False)
+        self._hurry.set()
+        assert self._attempt is not None
+        try:
+            await asyncio.shield(self._attempt)
+        except asyncio.CancelledError:
+            if started and self._keeper is not None:
+                self._keeper.cancel()  # nobody is left who would disconnect
+            raise
 
     async def start(self) -> None:
         """Keep a session alive from now on, without waiting for the first one."""
-        await self._stop_keeping()
-        self._tasks.spawn(self._keep(None), name="ib session")
+        self._keep(keeps_trying=True)
+        self._keeps_trying = True
 
     async def close(self) -> None:
         """End the session and stop trying."""
-        await self._stop_keeping()
-        self._enter(SessionState.STOPPED)
+        keeper = self._keeper
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+        if self._keeper is keeper:  # otherwise somebody has connected anew in the meantime
+            self._enter(SessionState.STOPPED)
 
-    async def _stop_keeping(self) -> None:
-        await self._tasks.cancel_all()
-        if self._session is not None:
-            await self._lose(NotConnected("the session was closed"))
+    def _keep(self, *, keeps_trying: bool) -> bool:
+        """Have a keeper at work. Returns whether one had to be started."""
+        if self._keeper is not None and not self._keeper.done():
+            return False
+        self._keeps_trying = keeps_trying
+        self._resolve_attempt(_closed())
+        self._attempt = asyncio.get_running_loop().create_future()
+        keeper = self._keeper = self._tasks.spawn(self._keep_session(), name="ib session")
+        # A task that is cancelled before its first step runs no `finally`, so this is not left to it.
+        keeper.add_done_callback(
+            lambda done: self._resolve_attempt(_closed()) if done is self._keeper else None
+        )
+        return True
 
-    # The loop ----------------------------------------------------------------------------------
+    # The keeper --------------------------------------------------------------------------------
 
-    async def _keep(self, session: Session | None) -> None:
-        while True:
-            if session is None:
+    async def _keep_session(self) -> None:
+        try:
+            while True:
+                session = Session(self._options, self._book, self._handlers)
                 try:
-                    session = await self._open()
-                except TradeMindError as error:
-                    wait = self._policy.wait_after(error)
-                    if wait is None:
-                        self._enter(SessionState.STOPPED)
-                        log.error("giving up: %s", error.detail)
-                        return
-                    log.warning("%s; next attempt in %.1f s", error.detail, wait)
-                    await asyncio.sleep(wait)
-                    continue
-            reason = await session.ended()
-            self._last_error = reason.detail
-            await self._lose(reason)
-            session = None
+                    wait = await self._attempt_with(session)
+                finally:
+                    self._drop(session)
+                if wait is None:
+                    return
+                self._hurry.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._hurry.wait()
+        finally:
+            self._enter(SessionState.STOPPED)
 
-    async def _open(self) -> Session:
+    async def _attempt_with(self, session: Session) -> float | None:
+        """One session from beginning to end. Returns the seconds to wait before the next, None for none."""
+        self._session = session
         self._enter(SessionState.CONNECTING)
-        session = self._session = Session(self._options, self._book, self._handlers)
         try:
             await session.open(lambda: self._enter(SessionState.SYNCHRONISING))
         except TradeMindError as error:
-            self._last_error = error.detail
-            await self._lose(error)
-            raise
-        except asyncio.CancelledError:
-            await self._lose(NotConnected("the session was closed while connecting"))
-            raise
+            return self._failed(error)
+        except Exception as error:
+            # The edge of the connection: what nobody foresaw is a failed attempt like any other.
+            log.exception("connecting failed")
+            return self._failed(Unavailable(f"connecting failed: {error!r}"))
         self._connections += 1
         self._policy.connected()
-        self._last_error = None
-        self._ready(session)
+        # From here on it is this account or none: orders must never move to another one by themselves.
+        self._options = replace(self._options, account=session.account_id)
+        self._keeps_trying = True
         log.info(
             "connected to %s:%d, account %s, client id %d, server version %s",
             self._options.host, self._options.port, session.account_id, self._options.client_id,
             session.server_version,
         )  # fmt: skip
-        return session
-
-    def _ready(self, session: Session) -> None:
         self._on_ready(session)
-        self._enter(SessionState.READY)
+        self._settle(session)
+        self._resolve_attempt(None)
+        reason = await self._see_to(session)
+        self._last_error = reason.detail
+        self._attempt = asyncio.get_running_loop().create_future()
+        return 0
 
-    async def _lose(self, reason: TradeMindError) -> None:
-        session, self._session = self._session, None
-        self._enter(SessionState.DISCONNECTED)
-        if session is not None:
-            await session.close(reason)
-        self._on_lost(reason)
+    async def _see_to(self, session: Session) -> TradeMindError:
+        """Follow IB's own connection up and down until the session ends; returns why it ended."""
+        while True:
+            await session.news.wait()
+            session.news.clear()
+            if session.end_reason is not None:
+                return session.end_reason
+            if session.upstream_is_up:
+                self._enter(SessionState.SYNCHRONISING)
+                try:
+                    await session.synchronise()
+                except TradeMindError as error:
+                    # Half a truth is none: a fresh connection brings everything in again.
+                    session.close(error)
+                    continue
+                if session.lines_are_lost:
+                    session.lines_are_lost = False
+                    self._on_ready(session)
+            self._settle(session)
 
-    def on_upstream(self, code: int) -> None:
-        """IB's own connection was lost (1100) or is back, with (1102) or without (1101) the data lines."""
-        session = self._session
-        if session is None:
-            return
-        if code == codes.UPSTREAM_LOST:
+    def _settle(self, session: Session) -> None:
+        self._last_error = None
+        if session.upstream_is_up:
+            self._enter(SessionState.READY)
+        else:
             self._last_error = "IB 1100: the gateway has lost its connection to IB"
             self._enter(SessionState.UPSTREAM_LOST)
-        elif self._state in (SessionState.UPSTREAM_LOST, SessionState.READY):
-            self._enter(SessionState.SYNCHRONISING)
-            self._tasks.spawn(self._resynchronise(session, code), name="resynchronise")
 
-    async def _resynchronise(self, session: Session, code: int) -> None:
-        try:
-            await session.synchronise()
-        except TradeMindError as error:
-            # Half a truth is none: a fresh connection brings everything in again.
-            await session.close(error)
+    def _failed(self, error: TradeMindError) -> float | None:
+        self._last_error = error.detail
+        wait = self._policy.wait_after(error) if self._keeps_trying else None
+        if wait is not None:
+            log.warning("%s; next attempt in %.1f s", error.detail, wait)
+        elif self._keeps_trying:
+            log.error("giving up: %s", error.detail)
+        self._resolve_attempt(error)
+        self._attempt = asyncio.get_running_loop().create_future()
+        return wait
+
+    def _resolve_attempt(self, error: TradeMindError | None) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.done():
             return
-        if session is self._session and self._state is SessionState.SYNCHRONISING:
-            self._last_error = None
-            if code == codes.UPSTREAM_BACK_DATA_LOST:
-                self._on_ready(session)
-            self._enter(SessionState.READY)
+        if error is None:
+            attempt.set_result(None)
+        else:
+            attempt.set_exception(error)
+            attempt.exception()  # nobody has to be waiting for it
+
+    def _drop(self, session: Session) -> None:
+        session.close(_closed())
+        self._session = None
+        self._enter(SessionState.DISCONNECTED)
 
     def _enter(self, state: SessionState) -> None:
         """The one place where the state changes."""
@@ -169,11 +221,12 @@ class Supervisor:
         """The session, when it is ready for anything.
 
         Raises:
-            NotConnected, NotSynchronised: with what is known of the reason.
+            NotConnected, NotSynchronised, ConnectionLost: with what is known of the reason.
         """
         self.check_readable()
         assert self._session is not None
-        if self._state is SessionState.UPSTREAM_LOST:
+        self._session.requests.check_open()
+        if not self._session.upstream_is_up:
             raise NotConnected("the gateway has lost its connection to IB (1100); it reconnects by itself")
         return self._session
 
@@ -208,3 +261,7 @@ class Supervisor:
             last_error=self._last_error,
             farms=dict(session.farms) if session else {},
         )
+
+
+def _closed() -> NotConnected:
+    return NotConnected("the session was closed")
