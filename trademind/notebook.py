@@ -29,6 +29,7 @@ from trademind.domain import (
     PnL,
     Position,
     Quote,
+    SessionState,
 )
 from trademind.errors import Unavailable
 from trademind.runtime import open_runtime
@@ -124,7 +125,8 @@ async def _until_ready(broker: Broker, timeout: float) -> None:
             await broker.get_account()
             return
         except Unavailable:
-            if asyncio.get_running_loop().time() > deadline:
+            has_given_up = broker.session.state is SessionState.STOPPED
+            if has_given_up or asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.05)
 
