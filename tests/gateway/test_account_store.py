@@ -1,6 +1,9 @@
 """The paper account on disk: restarts, kills, damage, and two processes that want the same one."""
 
+import errno
 import json
+import os
+import resource
 import signal
 import stat
 import subprocess
@@ -9,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +121,8 @@ def test_ids_go_on_after_a_restart(tmp_path: Path) -> None:
         highest = max(each.perm_id for each in run.exchange.orders())
     with session(tmp_path) as run:
         run.quote("99.99", "100.01")
-        assert errors(run.place(6, "BUY", 1)) == [103]
-        [execution] = fills(run.place(7, "BUY", 1))
+        assert errors(run.place(5, "BUY", 1)) == [103]
+        [execution] = fills(run.place(6, "BUY", 1))
         assert execution.exec_id not in old
         assert execution.perm_id > highest
 
@@ -145,7 +149,7 @@ def test_day_orders_end_with_their_day(tmp_path: Path) -> None:
         assert run.exchange.completed_orders() == []
         figures = run.exchange.figures()
         assert (figures.total_cash_value, figures.realized_pnl) == (cash, Decimal(0))
-        assert run.exchange.next_order_id(1) == 7
+        assert run.exchange.next_order_id(1) == 6
 
 
 def test_a_day_that_ends_while_it_runs(tmp_path: Path) -> None:
@@ -159,6 +163,137 @@ def test_a_day_that_ends_while_it_runs(tmp_path: Path) -> None:
         assert len(before["executions"]) == 1
     with session(tmp_path, at=tomorrow) as run:
         assert picture(run.exchange) == before
+
+
+def test_the_days_profit_survives_a_restart(tmp_path: Path) -> None:
+    """That of a position from last night which was closed today rests on a price of yesterday."""
+    tomorrow = START + timedelta(days=1)
+
+    def show(run: Session) -> Decimal:
+        for _ in run.exchange.needs_quotes():  # only what the exchange asks for
+            run.exchange.on_quote(market("104.99", "105.01", close="103"))
+        run.store.save(run.exchange)
+        return run.exchange.figures().daily_pnl
+
+    with session(tmp_path) as run:
+        run.quote("99.99", "100.01")
+        run.place(1, "BUY", 100)
+    with session(tmp_path, at=tomorrow) as run:
+        show(run)
+        run.place(2, "SELL", 100)
+        assert show(run) == Decimal("198.00")  # 100 x (104.99 - 103) - 1
+    for _ in range(2):
+        with session(tmp_path, at=tomorrow) as run:
+            assert show(run) == Decimal("198.00")
+
+
+def test_time_priority_survives_a_restart(tmp_path: Path) -> None:
+    with session(tmp_path) as run:
+        run.quote("99.99", "100.01")
+        for order_id in (1, 2, 3):
+            run.place(order_id, "BUY", 10, "99.00")
+        run.place(1, "BUY", 11, "99.00")  # larger: to the back
+        run.place(2, "BUY", 9, "99.00")
+    for _ in range(2):
+        with session(tmp_path) as run:
+            assert [each.ticket.order_id for each in run.exchange.orders()] == [1, 2, 3]
+    with session(tmp_path) as run:
+        assert [each.order_id for each in fills(run.quote("98.00", "98.01"))] == [2, 3, 1]
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """Files of this process may not grow beyond `room` bytes: the system writes up to there, then refuses."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 10, 300])
+def test_a_full_disk_loses_nothing(tmp_path: Path, room: int) -> None:
+    with session(tmp_path) as run:
+        trade(run)
+        path = log_file(tmp_path)
+        content = path.read_bytes()
+        with full_disk(len(content) + room):
+            for order_id in range(7, 47):  # far more than any buffer holds
+                with pytest.raises(OSError, match="File too large"):
+                    run.place(order_id, "BUY", 1, "50.00", tif="GTC")
+                assert path.read_bytes() == content
+        run.place(47, "BUY", 1)
+        before = picture(run.exchange)
+        assert len(before["orders"]) == 42
+    with session(tmp_path) as run:
+        assert picture(run.exchange) == before
+
+
+def test_half_a_line_that_cannot_be_cut_off_at_once(tmp_path: Path) -> None:
+    class Stuck(FileIO):
+        stuck = True
+
+        def truncate(self, size: int | None = None) -> int:
+            if self.stuck:
+                raise OSError(errno.EIO, "stuck")
+            return super().truncate(size)
+
+    with session(tmp_path) as run:
+        trade(run)
+        path = log_file(tmp_path)
+        content = path.read_bytes()
+        assert run.store._log is not None
+        run.store._log.close()
+        stream = run.store._log = Stuck(path, "ab")
+        with full_disk(len(content) + 10), pytest.raises(OSError, match="File too large"):
+            run.place(7, "BUY", 1)
+        assert len(path.read_bytes()) == len(content) + 10
+        with pytest.raises(OSError, match="stuck"):
+            run.place(8, "BUY", 1)
+        assert len(path.read_bytes()) == len(content) + 10
+        stream.stuck = False
+        run.place(9, "BUY", 1)
+        before = picture(run.exchange)
+        assert len(before["executions"]) == 5
+    with session(tmp_path) as run:
+        assert picture(run.exchange) == before
+
+
+def test_a_full_disk_at_the_start(tmp_path: Path) -> None:
+    with session(tmp_path) as run:
+        trade(run)
+        before = picture(run.exchange)
+    content = log_file(tmp_path).read_bytes()
+    with (
+        pytest.raises(SettingsError, match="cannot be written: File too large") as caught,
+        full_disk(100),
+        session(tmp_path),
+    ):
+        pass
+    assert "\n" not in caught.value.detail
+    assert log_file(tmp_path).read_bytes() == content
+    assert not list(tmp_path.glob("*.new"))
+    with session(tmp_path) as run:
+        assert picture(run.exchange) == before
+
+
+def test_the_new_file_is_on_the_disk_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: forced.append(stat.S_ISDIR(os.fstat(handle).st_mode)))
+    with session(tmp_path):
+        assert forced == [False, True]
+
+
+def test_the_lock_is_let_go_of_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(handle: int) -> None:
+        raise OSError(errno.EIO, "no")
+
+    with pytest.raises(OSError, match="no"), session(tmp_path):
+        monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.undo()
+    with session(tmp_path):
+        pass
 
 
 def test_half_a_line_is_as_if_it_had_not_happened(tmp_path: Path) -> None:
@@ -191,14 +326,112 @@ def test_damage_elsewhere_is_not_guessed_at(tmp_path: Path, damage: bytes) -> No
     assert path.read_bytes().startswith(content)
 
 
-@pytest.mark.parametrize("change", [{"version": 99}, {"kind": "order"}, {"cash": "much"}])
+def assert_refused(directory: Path, content: bytes, cause: str) -> None:
+    """The file is not taken for an account, is not overwritten, and the one line says what to do."""
+    path = log_file(directory)
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=cause) as caught, session(directory):
+        pass
+    for words in (str(path), "trademind gateway reset"):
+        assert words in caught.value.detail
+    assert "\n" not in caught.value.detail
+    assert len(caught.value.detail) < 300 + len(str(path))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 99},
+        {"kind": "order"},
+        {"cash": "much"},
+        {"cash": "NaN"},
+        {"cash": "1e999999"},
+        {"cash": 100000},
+        {"cash": None},
+        {"account_id": 7},
+        {"high_water": [1]},
+        {"high_water": {"1": "2"}},
+        {"high_water": {"x": 2}},
+        {"next_perm": "1"},
+        {"next_exec": -1},
+        {"created_at": "2026-04-15T15:00:00"},
+        {"created_at": "yesterday"},
+        {"day": 5},
+        {"day": "9999-12-31"},
+        {"holdings": {}},
+        {"holdings": [[]]},
+        {"holdings": [{"con_id": [1]}]},
+        {"orders": [None]},
+    ],
+)
 def test_an_account_of_another_version(tmp_path: Path, change: dict[str, object]) -> None:
     with session(tmp_path):
         pass
-    path = log_file(tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change) + "\n")
-    with pytest.raises(SettingsError, match="line 1"), session(tmp_path):
+    content = log_file(tmp_path).read_bytes()
+    assert_refused(tmp_path, json.dumps(json.loads(content) | change).encode() + b"\n", "not a paper account")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"side":"BUY"', '"side":"BUZ"'),
+        ('"client_id":1', '"client_id":"1"'),
+        ('"triggered":false', '"triggered":0'),
+        ('"limit_price":"90.00"', '"limit_price":null'),
+        ('"quantity":"30"', '"quantity":"Infinity"'),
+        ('"commission":"1.00"', '"commission":1.0'),
+        ("+00:00", ""),
+    ],
+)
+def test_an_order_or_execution_that_makes_no_sense(tmp_path: Path, old: str, new: str) -> None:
+    with session(tmp_path) as run:
+        trade(run)
+    content = log_file(tmp_path).read_text()
+    assert old in content
+    assert_refused(tmp_path, content.replace(old, new).encode(), "line")
+
+
+@pytest.mark.parametrize("cut", ["empty", "torn", "without its newline"])
+def test_a_first_line_that_is_not_whole(tmp_path: Path, cut: str) -> None:
+    with session(tmp_path) as run:
+        trade(run)
+    first = log_file(tmp_path).read_bytes().splitlines()[0]
+    content = {"empty": b"", "torn": first[:100], "without its newline": first}[cut]
+    assert_refused(tmp_path, content, "line 1: it is empty or was cut off")
+
+
+def test_brackets_without_end(tmp_path: Path) -> None:
+    with session(tmp_path):
         pass
+    assert_refused(tmp_path, b"[" * 100_000 + b"\n", "line 1")
+
+
+def test_a_directory_in_its_place(tmp_path: Path) -> None:
+    with session(tmp_path):
+        pass
+    path = log_file(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory") as caught, session(tmp_path):
+        pass
+    assert str(path) in caught.value.detail
+    with pytest.raises(SettingsError, match="cannot be deleted"):
+        AccountStore(tmp_path).reset()
+
+
+def test_lines_that_are_there_twice(tmp_path: Path) -> None:
+    with session(tmp_path) as run:
+        run.quote("99.99", "100.01")
+        run.place(1, "BUY", 10, "90.00")
+        run.quote("89.00", "89.01")
+        run.place(2, "SELL", 4)
+        before = picture(run.exchange)
+    first, *others = log_file(tmp_path).read_bytes().splitlines(keepends=True)
+    assert len(others) == 3
+    log_file(tmp_path).write_bytes(b"".join([first, *others, *others]))
+    with session(tmp_path) as run:
+        assert picture(run.exchange) == before
 
 
 def test_an_instrument_that_is_not_traded_any_more(tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ async def test_a_client_that_never_starts_is_dropped(bench: Bench, monkeypatch: 
 async def test_a_client_that_never_reads_is_dropped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # The kernel's own buffers take some megabytes on top: with a smaller bound there is less to send.
     monkeypatch.setattr(server_module, "MAX_UNSENT", 1 << 20)
+    monkeypatch.setattr(server_module, "STALLED_AFTER", 0.05)
     async with bench.client() as ib, raw(bench) as client:
         client.send(HELLO, START)
         await client.hear(b"9")
@@ -174,12 +175,49 @@ async def test_a_client_that_leaves_in_the_middle_of_an_answer(
 
 async def test_more_clients_than_there_is_room_for(bench: Bench) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(raw(bench)) for _ in range(server_module.MAX_CLIENTS)]
-        await until(lambda: len(bench.server.clients) == server_module.MAX_CLIENTS)
+        clients = []
+        for number in range(server_module.MAX_CLIENTS):
+            clients.append(await stack.enter_async_context(raw(bench)))
+            clients[-1].send(HELLO, message(71, 2, number, ""))
+            assert await clients[-1].hear(b"15")
         async with raw(bench) as refused:
             assert await refused.is_dropped()
-        clients[0].send(HELLO, START)
-        assert await clients[0].hear(b"15")
+        clients[0].send(message(49, 1))
+        assert await clients[0].hear(b"49")
+
+
+async def test_connections_that_do_nothing_keep_nobody_out(bench: Bench) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        idle = [await stack.enter_async_context(raw(bench)) for _ in range(2 * server_module.MAX_CLIENTS)]
+        async with bench.client() as ib:
+            assert await is_well(ib, bench)
+            assert len(bench.server.clients) <= server_module.MAX_UNSTARTED + 1
+        assert await idle[0].is_dropped()
+
+
+@pytest.mark.parametrize("client_id", [-1, 2**31, 2**63 - 1])
+async def test_client_ids_that_are_none(bench: Bench, client_id: int) -> None:
+    async with raw(bench) as client:
+        client.send(HELLO, message(71, 2, client_id, ""))
+
+        assert (await client.hear(b"4"))[3] == b"321"
+        assert await client.is_dropped()
+    await until(lambda: not bench.server.clients)
+
+
+async def test_a_client_that_reads_slowly_gets_everything(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MAX_UNSENT", 1 << 16)
+    async with raw(bench) as client:
+        client.send(HELLO, START)
+        await client.hear(b"9")
+        details = message(9, 8, 1, 265598, *[""] * 11, 0, "", "", "")
+        client.send(*[details] * 15_000, message(49, 1))
+
+        # More than the kernel holds is under way before the first byte is read.
+        await until(lambda: bench.server.clients[0]._is_paused)
+        assert await client.hear(b"49")
 
 
 @pytest.mark.parametrize(

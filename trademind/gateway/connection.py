@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from trademind.gateway import codes
 from trademind.gateway.wire.fields import FieldError, decode_fields, encode_fields
 from trademind.gateway.wire.frames import FrameBuffer, ProtocolError, encode_frame
 from trademind.gateway.wire.messages import Error, Message
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 GREETING: Final = b"API\0"
 START_API: Final = 71
+MAX_CLIENT_ID: Final = 2**31 - 1
 
 
 class ConnectionState(Enum):
@@ -161,6 +163,10 @@ class Connection:
         except FieldError as error:
             raise ProtocolError(f"the request to start the API: {error}") from error
         assert isinstance(request, StartApi)
+        if not 0 <= request.client_id <= MAX_CLIENT_ID:
+            text = f"The client id is not in 0 to {MAX_CLIENT_ID}."
+            self.send(Error(req_id=-1, code=codes.VALIDATING, text=codes.invalid(text)))
+            raise ProtocolError(f"the client id {request.client_id}")
         self._enter(ConnectionState.READY)
         return ClientStarted(request.client_id)
 

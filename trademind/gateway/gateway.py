@@ -2,14 +2,16 @@
 
 Strategy: a client's bytes become requests, a request goes to the handler of its class, a handler tells
 the session what to send. Whatever the exchange does, on request or because the market moved, comes back
-as events; `commit` has them written down first and then tells every client that may see them. `pump`
-moves the market once and brings all subscriptions up to date.
+as events; `commit` has them written down first and then puts them into the outbox of every client.
+`pump_steps` moves the market once and brings all subscriptions up to date.
 
-The owner of the sockets calls `receive`, `pump` and `close`, and after each of them sends what the
-sessions have to send.
+The owner of the sockets hands received bytes to the session's connection, calls `step` until there is
+nothing left to do, and sends what the sessions have to send. Any call can fill any session's outbox,
+which is emptied by further steps. No single step takes long.
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -18,18 +20,10 @@ from trademind.gateway import codes
 from trademind.gateway.connection import ClientStarted, ConnectionFailed, RequestReceived
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
-from trademind.gateway.engine.model import (
-    CommissionReported,
-    Event,
-    Executed,
-    Instrument,
-    MarketQuote,
-    OrderError,
-    OrderReported,
-    PortfolioChanged,
-)
+from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.feeds.base import Feed
-from trademind.gateway.handlers import HANDLERS, account, greeting, history, market_data, orders
+from trademind.gateway.handlers import HANDLERS, account, greeting, history, market_data
+from trademind.gateway.handlers.news import News, tell
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore
 from trademind.gateway.wire.fields import FieldError
@@ -66,6 +60,17 @@ class PaperGateway:
         self._store = store
         self._shown: dict[int, MarketQuote] = {}
         """The quotes that the exchange has been shown last, by con id."""
+        self._failing: set[str] = set()
+        """Parts of the market's move that failed the last time."""
+        self.cannot_write = ""
+        """Why no orders are taken: empty, or that the account could not be written, in words."""
+        self.working: dict[int, set[int]] = {}
+        """Whose orders work: client ids by order id."""
+        self.chores: deque[Iterator[None]] = deque()
+        """Work in steps that goes beyond the client who asked for it. It is finished before any further
+        request is served, by whoever comes first: the next step of any client, or the market's move."""
+        for order in exchange.orders():
+            self._note(order)
         # Positions and orders taken over from a former run need prices before the first client asks.
         for con_id in sorted(exchange.needs_quotes()):
             instrument = universe.by_con_id(con_id)
@@ -81,20 +86,22 @@ class PaperGateway:
     def close(self, session: Session) -> None:
         """The client has gone, or has to go. Its orders stay, its subscriptions end."""
         session.connection.close()
+        session.outbox.clear()
         if session in self.sessions:
             self.sessions.remove(session)
 
-    def receive(self, session: Session, data: bytes) -> None:
-        """Take what a client has sent, and do all of it at once."""
-        session.connection.receive_data(data)
-        while self.step(session):
-            pass
-
     def step(self, session: Session) -> bool:
-        """Do the next thing for a client: a request, or else a part of a long answer.
+        """Do the next thing: of a chore, for a client a part of what it is to be told, a request of its,
+        or a part of a long answer.
 
         Returns False when there is nothing left to do.
         """
+        if self.chores:
+            self._do_chore()
+            return True
+        if session.outbox:
+            self._tell(session)
+            return True
         match session.connection.next_event():
             case None:
                 return self._work(session)
@@ -105,6 +112,34 @@ class PaperGateway:
             case ConnectionFailed(reason):
                 log.warning("dropping %s: %s", session, reason)
         return True
+
+    def finish_chores(self) -> None:
+        """Do what has been asked for and goes beyond its client, all at once."""
+        while self.chores:
+            self._do_chore()
+
+    def _do_chore(self) -> None:
+        try:
+            next(self.chores[0])
+        except StopIteration:
+            self.chores.popleft()
+        except Exception:
+            # The edge of a request whose client may be gone: others' requests wait for it to end.
+            self.chores.popleft()
+            log.exception("a chore failed")
+
+    def _tell(self, session: Session) -> None:
+        """Tell a client a part of what waits for it."""
+        if not session.is_open:
+            session.outbox.clear()
+            return
+        try:
+            next(session.outbox[0])
+        except StopIteration:
+            session.outbox.popleft()
+        except Exception as error:  # noqa: BLE001 - the edge of a connection, see _failed
+            session.outbox.popleft()
+            self._failed(session, -1, error)
 
     def _start(self, session: Session, client_id: int) -> None:
         if any(other.client_id == client_id and other.is_open for other in self.sessions):
@@ -118,6 +153,8 @@ class PaperGateway:
     def _serve(self, session: Session, fields: Sequence[str]) -> None:
         req_id = request_id(fields, session.version)
         try:
+            # A request of the new day must not find the last one's orders.
+            self.commit(self.exchange.roll(self.clock.now()))
             request = read_request(fields, session.version)
             HANDLERS[type(request)](self, session, request)
         except UnknownRequest:
@@ -158,57 +195,86 @@ class PaperGateway:
         return quote
 
     def commit(self, events: Sequence[Event]) -> None:
-        """Write down what the exchange has done, then tell the clients that may know."""
-        self._store.save(self.exchange)
-        changed: dict[int, Instrument] = {}
-        for event in events:
-            match event:
-                case OrderReported(order=order):
-                    for session in self._watchers(order.ticket.client_id):
-                        orders.report(session, order)
-                case Executed(execution=execution):
-                    for session in self._watchers(execution.client_id):
-                        orders.report_execution(session, execution)
-                case CommissionReported(execution=execution):
-                    for session in self._watchers(execution.client_id):
-                        orders.report_commission(session, execution)
-                case OrderError():
-                    for session in self._started():
-                        if session.client_id == event.client_id:
-                            session.error(event.order_id, event.code, event.message)
-                case PortfolioChanged(instrument=instrument):
-                    changed[instrument.con_id] = instrument
-        if changed:
-            for session in self._started():
-                account.portfolio_changed(self, session, changed.values())
+        """Write down what the exchange has done, then let the clients that may know be told.
 
-    def pump(self, now: datetime) -> None:
-        """Move the market to `now` and bring every client up to date."""
-        for _ in self.pump_steps(now):
-            pass
+        What could not be written has happened all the same, and is told; but no order is taken then.
+        """
+        self._save()
+        for event in events:
+            if isinstance(event, OrderReported):
+                self._note(event.order)
+        if not events:
+            return
+        news = News(events)
+        for session in self._started():
+            if news.concerns(session):
+                session.outbox.append(tell(self, session, news))
+
+    def _save(self) -> None:
+        try:
+            self._store.save(self.exchange)
+        except OSError as error:
+            if not self.cannot_write:
+                log.critical(
+                    "the paper account cannot be written: %s; no orders are taken until it can", error
+                )
+            self.cannot_write = f"the paper account cannot be written ({error.strerror or error})"
+        else:
+            if self.cannot_write:
+                log.warning("the paper account can be written again")
+            self.cannot_write = ""
+
+    def _note(self, order: PaperOrder) -> None:
+        """Keep track of which orders work."""
+        order_id, client_id = order.ticket.order_id, order.ticket.client_id
+        if not order.status.is_done:
+            self.working.setdefault(order_id, set()).add(client_id)
+        elif order_id in self.working:
+            self.working[order_id].discard(client_id)
+            if not self.working[order_id]:
+                del self.working[order_id]
 
     def pump_steps(self, now: datetime) -> Iterator[None]:
-        """As `pump`, in small steps, between which other work can be done."""
-        self.commit(self.exchange.roll(now))
-        wanted = self.exchange.needs_quotes() | {
-            stream.instrument.con_id for session in self.sessions for stream in session.ticks.values()
-        }
+        """Move the market to `now` and bring every client up to date, in small steps, between which other
+        work can be done. What fails for one instrument or one client goes on for the others."""
+        while self.chores:
+            self._do_chore()
+            yield
+        yield from self._guarded("the day", self._roll(now))
+        wanted = self.exchange.needs_quotes().union(*(session.ticks_of for session in self.sessions))
         for con_id in sorted(wanted):
             instrument = self.universe.by_con_id(con_id)
-            if instrument is None:
-                continue
-            quote = self.refresh(instrument)
-            for session in self._started():
-                market_data.quote_changed(session, quote)
-            yield
+            if instrument is not None:
+                yield from self._guarded(instrument.symbol, self._move(instrument))
         for session in self._started():
-            account.update(self, session, now)
-            yield
-            for _ in history.update(self, session, now):
-                yield
+            yield from self._guarded(str(session), self._update(session, now))
+
+    def _roll(self, now: datetime) -> Iterator[None]:
+        self.commit(self.exchange.roll(now))
+        yield
+
+    def _move(self, instrument: Instrument) -> Iterator[None]:
+        quote = self.refresh(instrument)
+        yield
+        for session in self._started():
+            yield from market_data.quote_changed(session, quote)
+
+    def _update(self, session: Session, now: datetime) -> Iterator[None]:
+        account.update(self, session, now)
+        yield
+        yield from history.update(self, session, now)
+
+    def _guarded(self, name: str, steps: Iterator[None]) -> Iterator[None]:
+        """Steps of the market's move, ended by what fails in them. Logged once until they work again."""
+        try:
+            yield from steps
+        except Exception:
+            # The edge of one instrument's or one client's part of the market.
+            if name not in self._failing:
+                self._failing.add(name)
+                log.exception("a move of the market failed for %s", name)
+        else:
+            self._failing.discard(name)
 
     def _started(self) -> list[Session]:
         return [session for session in self.sessions if session.client_id is not None and session.is_open]
-
-    def _watchers(self, client_id: int) -> list[Session]:
-        return [session for session in self._started() if session.sees_orders_of(client_id)]

@@ -1,17 +1,18 @@
 """The paper account as JSON: orders, executions, holdings and the records of the exchange's journal.
 
 Decimals and times are strings, so that nothing is lost; instruments are con ids, resolved in the universe
-of the program that reads them.
+of the program that reads them. What is read is checked field by field: a damaged file must be found out
+here and not, as an account that is slightly wrong, later.
 """
 
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from trademind.domain import OrderType, Side, TimeInForce
 from trademind.gateway.engine.instruments import Universe
-from trademind.gateway.engine.journal import AccountState, DayStarted, IdUsed, Record
+from trademind.gateway.engine.journal import AccountState, DayStarted, Record
 from trademind.gateway.engine.ledger import Holding
 from trademind.gateway.engine.model import IBStatus, Instrument, PaperExecution, PaperOrder, Ticket
 
@@ -19,6 +20,7 @@ VERSION = 1
 """Of the format. A file of another version is refused, not guessed at."""
 
 Json = dict[str, Any]
+Value = TypeVar("Value")
 
 
 def _text(value: Decimal | datetime | None) -> str | None:
@@ -27,8 +29,43 @@ def _text(value: Decimal | datetime | None) -> str | None:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _number(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
+_DIGITS = 20
+"""Before the point; no number of an account has more."""
+
+
+def _field(data: Mapping[str, Any], name: str, kind: type[Value]) -> Value:
+    value = data[name]
+    if type(value) is not kind:
+        raise TypeError(f"{name}: a {kind.__name__} is expected, not a {type(value).__name__}")
+    return value
+
+
+def _number(data: Mapping[str, Any], name: str) -> Decimal:
+    try:
+        number = Decimal(_field(data, name, str))
+    except ArithmeticError:
+        raise ValueError(f"{name}: not a number") from None
+    if not number.is_finite() or number.adjusted() >= _DIGITS:
+        raise ValueError(f"{name}: {number} is not possible")
+    return number
+
+
+def _number_or_none(data: Mapping[str, Any], name: str) -> Decimal | None:
+    return None if data[name] is None else _number(data, name)
+
+
+def _moment(data: Mapping[str, Any], name: str) -> datetime:
+    moment = datetime.fromisoformat(_field(data, name, str))
+    if moment.tzinfo is None:
+        raise ValueError(f"{name}: a time without its zone")
+    return moment
+
+
+def _count(data: Mapping[str, Any], name: str) -> int:
+    count = _field(data, name, int)
+    if not 0 <= count < 1 << 63:
+        raise ValueError(f"{name}: {count} is not possible")
+    return count
 
 
 def dump_record(record: Record) -> Json:
@@ -37,8 +74,6 @@ def dump_record(record: Record) -> Json:
         return {"kind": "order", **_dump_order(record)}
     if isinstance(record, PaperExecution):
         return {"kind": "execution", **_dump_execution(record)}
-    if isinstance(record, IdUsed):
-        return {"kind": "id", "client_id": record.client_id, "order_id": record.order_id}
     return {"kind": "day", "day": record.day.isoformat()}
 
 
@@ -141,94 +176,96 @@ class RecordReader:
             return self._order(data)
         if kind == "execution":
             return self._execution(data)
-        if kind == "id":
-            return IdUsed(client_id=int(data["client_id"]), order_id=int(data["order_id"]))
         if kind == "day":
-            return DayStarted(day=date.fromisoformat(data["day"]))
+            return DayStarted(day=date.fromisoformat(_field(data, "day", str)))
         raise ValueError(f"unknown kind of record: {kind!r}")
 
     def state(self, data: Mapping[str, Any]) -> AccountState:
         if data["kind"] != "account" or data["version"] != VERSION:
             raise ValueError(f"not an account of version {VERSION}")
+        high_water = _field(data, "high_water", dict)
         return AccountState(
-            account_id=data["account_id"],
-            opening_cash=Decimal(data["opening_cash"]),
-            cash=Decimal(data["cash"]),
-            created_at=datetime.fromisoformat(data["created_at"]),
-            day=date.fromisoformat(data["day"]),
-            next_perm=int(data["next_perm"]),
-            next_exec=int(data["next_exec"]),
-            high_water={int(client): int(order_id) for client, order_id in data["high_water"].items()},
-            holdings=[self._holding(each) for each in data["holdings"]],
-            orders=[self._order(each) for each in data["orders"]],
-            executions=[self._execution(each) for each in data["executions"]],
+            account_id=_field(data, "account_id", str),
+            opening_cash=_number(data, "opening_cash"),
+            cash=_number(data, "cash"),
+            created_at=_moment(data, "created_at"),
+            day=date.fromisoformat(_field(data, "day", str)),
+            next_perm=_count(data, "next_perm"),
+            next_exec=_count(data, "next_exec"),
+            high_water={int(client): _field(high_water, client, int) for client in high_water},
+            holdings=[self._holding(each) for each in _field(data, "holdings", list)],
+            orders=[self._order(each) for each in _field(data, "orders", list)],
+            executions=[self._execution(each) for each in _field(data, "executions", list)],
         )
 
     def _instrument(self, data: Mapping[str, Any]) -> Instrument:
-        instrument = self._universe.by_con_id(data["con_id"])
+        instrument = self._universe.by_con_id(_count(data, "con_id"))
         if instrument is None:
             raise LookupError(f"con id {data['con_id']} is not traded here")
         return instrument
 
     def _order(self, data: Mapping[str, Any]) -> PaperOrder:
-        completed_at = data["completed_at"]
+        order_type = OrderType(data["order_type"])
+        limit_price, stop_price = _number_or_none(data, "limit_price"), _number_or_none(data, "stop_price")
+        if (order_type.needs_limit and limit_price is None) or (order_type.needs_stop and stop_price is None):
+            raise ValueError(f"an order of type {order_type} without its price")
         return PaperOrder(
             ticket=Ticket(
-                client_id=data["client_id"],
-                order_id=data["order_id"],
-                account=data["account"],
+                client_id=_field(data, "client_id", int),
+                order_id=_field(data, "order_id", int),
+                account=_field(data, "account", str),
                 instrument=self._instrument(data),
                 side=Side(data["side"]),
-                quantity=Decimal(data["quantity"]),
-                order_type=OrderType(data["order_type"]),
+                quantity=_number(data, "quantity"),
+                order_type=order_type,
                 tif=TimeInForce(data["tif"]),
-                limit_price=_number(data["limit_price"]),
-                stop_price=_number(data["stop_price"]),
-                order_ref=data["order_ref"],
-                outside_rth=data["outside_rth"],
+                limit_price=limit_price,
+                stop_price=stop_price,
+                order_ref=_field(data, "order_ref", str),
+                outside_rth=_field(data, "outside_rth", bool),
             ),
-            perm_id=data["perm_id"],
+            perm_id=_count(data, "perm_id"),
             status=IBStatus(data["status"]),
-            filled=Decimal(data["filled"]),
-            avg_fill_price=Decimal(data["avg_fill_price"]),
-            last_fill_price=Decimal(data["last_fill_price"]),
-            why_held=data["why_held"],
-            triggered=data["triggered"],
-            created_at=datetime.fromisoformat(data["created_at"]),
-            completed_at=None if completed_at is None else datetime.fromisoformat(completed_at),
-            completed_status=data["completed_status"],
-            filled_value=Decimal(data["filled_value"]),
-            commission=Decimal(data["commission"]),
+            filled=_number(data, "filled"),
+            avg_fill_price=_number(data, "avg_fill_price"),
+            last_fill_price=_number(data, "last_fill_price"),
+            why_held=_field(data, "why_held", str),
+            triggered=_field(data, "triggered", bool),
+            created_at=_moment(data, "created_at"),
+            completed_at=None if data["completed_at"] is None else _moment(data, "completed_at"),
+            completed_status=_field(data, "completed_status", str),
+            filled_value=_number(data, "filled_value"),
+            commission=_number(data, "commission"),
         )
 
     def _execution(self, data: Mapping[str, Any]) -> PaperExecution:
         return PaperExecution(
-            exec_id=data["exec_id"],
-            time=datetime.fromisoformat(data["time"]),
-            perm_id=data["perm_id"],
-            client_id=data["client_id"],
-            order_id=data["order_id"],
-            account=data["account"],
+            exec_id=_field(data, "exec_id", str),
+            time=_moment(data, "time"),
+            perm_id=_count(data, "perm_id"),
+            client_id=_field(data, "client_id", int),
+            order_id=_field(data, "order_id", int),
+            account=_field(data, "account", str),
             instrument=self._instrument(data),
             side=Side(data["side"]),
-            quantity=Decimal(data["quantity"]),
-            price=Decimal(data["price"]),
-            cumulative_quantity=Decimal(data["cumulative_quantity"]),
-            avg_price=Decimal(data["avg_price"]),
-            exchange=data["exchange"],
-            order_ref=data["order_ref"],
-            commission=Decimal(data["commission"]),
-            realized_pnl=_number(data["realized_pnl"]),
+            quantity=_number(data, "quantity"),
+            price=_number(data, "price"),
+            cumulative_quantity=_number(data, "cumulative_quantity"),
+            avg_price=_number(data, "avg_price"),
+            exchange=_field(data, "exchange", str),
+            order_ref=_field(data, "order_ref", str),
+            commission=_number(data, "commission"),
+            realized_pnl=_number_or_none(data, "realized_pnl"),
         )
 
     def _holding(self, data: Mapping[str, Any]) -> Holding:
         return Holding(
             instrument=self._instrument(data),
-            quantity=Decimal(data["quantity"]),
-            cost=Decimal(data["cost"]),
-            mark=Decimal(data["mark"]),
-            realized=Decimal(data["realized"]),
-            day_quantity=Decimal(data["day_quantity"]),
-            day_flow=Decimal(data["day_flow"]),
-            prior_close=_number(data["prior_close"]),
+            quantity=_number(data, "quantity"),
+            cost=_number(data, "cost"),
+            mark=_number(data, "mark"),
+            realized=_number(data, "realized"),
+            day_quantity=_number(data, "day_quantity"),
+            day_flow=_number(data, "day_flow"),
+            prior_close=_number_or_none(data, "prior_close"),
         )

@@ -29,9 +29,18 @@ log = logging.getLogger(__name__)
 
 MAX_CLIENTS: Final = 32
 """As many as IB's gateway takes."""
+MAX_UNSTARTED: Final = 16
+"""Connections that have not started the API yet. They are not counted as clients, and cannot keep any out:
+the oldest of them makes room for one more."""
 MAX_UNSENT: Final = 8 << 20
-"""Bytes that may wait for a client to read them. A client this far behind has stopped reading."""
-START_WITHIN: Final = 30.0
+"""Bytes that wait for a client to read them, beyond which nothing more is done for it until it has."""
+HARD_UNSENT: Final = 64 << 20
+"""Bytes that may wait at most: what the market tells a client is not held back."""
+MAX_QUEUED: Final = 200_000
+"""Entries in the outbox of a client that does not read fast enough."""
+STALLED_AFTER: Final = 5.0
+"""Seconds without a byte taken after which a client beyond `MAX_UNSENT` has stopped reading."""
+START_WITHIN: Final = 10.0
 """Seconds in which a client has to agree on a version and start the API."""
 LINGER: Final = 5.0
 """Seconds in which a client that is being dropped may still read what was written."""
@@ -48,16 +57,23 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._is_working = False
+        self._is_paused = False
+        """Whether too much waits to be read by the client for more to be done for it."""
+        self._written = 0
+        self._taken = 0
+        self._taken_at = 0.0
+        """Bytes written and taken in all, and when the client was last seen to take some."""
+        self.is_started = False
         self.session: Session | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are none of asyncio's classes, so the type cannot be asserted.
         self._transport = transport = cast(asyncio.Transport, transport)
-        if len(self._server.clients) >= MAX_CLIENTS:
-            log.warning("refusing a client: %d are connected", MAX_CLIENTS)
+        if not self._server.makes_room():
             transport.abort()
             return
-        # asyncio sets TCP_NODELAY itself. What is written is bounded by `MAX_UNSENT`, below.
+        # asyncio sets TCP_NODELAY itself.
+        transport.set_write_buffer_limits(high=MAX_UNSENT)
         self._server.clients.append(self)
         self.session = self._server.core.open_session()
         self._deadline = self._loop.call_later(START_WITHIN, self._has_not_started)
@@ -65,31 +81,56 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.session is not None:
             self.session.connection.receive_data(data)
-            if not self._is_working:
+            if not self._is_working and not self._is_paused:
                 self._work()
 
+    def pause_writing(self) -> None:
+        """The client does not keep up: neither its requests are read nor its outbox is emptied."""
+        self._is_paused = True
+        self._taken_at = self._loop.time()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self.wake()
+
+    def wake(self) -> None:
+        """Go on with what there is for this client, in the loop's next turn."""
+        if not self._is_working:
+            self._is_working = True
+            self._loop.call_soon(self._work)
+
     def _work(self) -> None:
-        """Do this client's requests for a turn; what is left goes on in the loop's next one."""
+        """Do what there is for this client for a turn; what is left goes on in the loop's next one."""
+        self._is_working = False
         session, transport = self.session, self._transport
-        if session is None or transport is None:
+        if session is None or transport is None or self._is_paused:
             return
         until = time.perf_counter() + TURN
         is_more = True
         while is_more and time.perf_counter() < until:
             is_more = self._server.core.step(session)
-        if self._deadline is not None and session.client_id is not None:
+        if not self.is_started and session.client_id is not None:
+            self._has_started()
+        # Whoever is told of what was done here is woken up, this client perhaps among them.
+        self._server.flush()
+        if self.session is None or transport.is_closing():
+            return
+        if is_more:
+            transport.pause_reading()
+            self.wake()
+        elif not self._is_paused:
+            transport.resume_reading()
+
+    def _has_started(self) -> None:
+        self.is_started = True
+        if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        self._server.flush()
-        if is_more and self.session is not None and not transport.is_closing():
-            if not self._is_working:
-                self._is_working = True
-                transport.pause_reading()
-            self._loop.call_soon(self._work)
-        elif self._is_working:
-            self._is_working = False
-            if not transport.is_closing():
-                transport.resume_reading()
+        if self._server.started() > MAX_CLIENTS:
+            log.warning("dropping %s: there are %d others", self.session, MAX_CLIENTS)
+            self.hang_up()
 
     def flush(self) -> None:
         """Write what the session has to say; drop a client that does not read, close one that is done."""
@@ -99,14 +140,28 @@ class _Client(asyncio.Protocol):
         data = session.connection.data_to_send()
         if data and not transport.is_closing():
             transport.write(data)
-            waiting = transport.get_write_buffer_size()
-            if waiting > MAX_UNSENT:
-                log.warning("dropping %s: it has left %d bytes unread", session, waiting)
-                self._end_session()
-                transport.abort()
-                return
-        if not session.is_open:
+            self._written += len(data)
+        if self._has_stalled(session, transport.get_write_buffer_size()):
+            self._end_session()
+            transport.abort()
+        elif not session.is_open:
             self.drop()
+        elif session.outbox and not self._is_paused:
+            self.wake()
+
+    def _has_stalled(self, session: Session, waiting: int) -> bool:
+        """Whether the client has stopped reading, or reads so slowly that it would never catch up."""
+        taken = self._written - waiting
+        if taken > self._taken:
+            self._taken, self._taken_at = taken, self._loop.time()
+        idle = self._loop.time() - self._taken_at
+        if waiting > HARD_UNSENT or len(session.outbox) > MAX_QUEUED:
+            log.warning("dropping %s: it reads too slowly, and has left %d bytes unread", session, waiting)
+            return True
+        if self._is_paused and idle >= STALLED_AFTER:
+            log.warning("dropping %s: it has left %d bytes unread for %g seconds", session, waiting, idle)
+            return True
+        return False
 
     def _has_not_started(self) -> None:
         log.warning("dropping a client that has not started the API in %g seconds", START_WITHIN)
@@ -128,13 +183,19 @@ class _Client(asyncio.Protocol):
             else:
                 self._transport.close()
 
+    def abort(self) -> None:
+        """End the session and the connection at once, whatever has been taken of what was written."""
+        self._end_session()
+        self._server.forget(self)
+        if self._transport is not None:
+            self._transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self.session is not None:
             log.info("%s has gone%s", self.session, f": {exc}" if exc else "")
         self._end_session()
         self._transport = None
-        with suppress(ValueError):
-            self._server.clients.remove(self)
+        self._server.forget(self)
 
     def _end_session(self) -> None:
         if self._deadline is not None:
@@ -215,11 +276,32 @@ class PaperGatewayServer:
 
     async def _stop_listening(self, server: asyncio.Server) -> None:
         server.close()
+        # What has been asked for, such as cancelling everything, is done before the account is closed.
+        self.core.finish_chores()
         for client in list(self.clients):
             client.hang_up()
         await server.wait_closed()
         # A turn of the loop for the connections' ends to be noticed.
         await asyncio.sleep(0)
+
+    def forget(self, client: _Client) -> None:
+        with suppress(ValueError):
+            self.clients.remove(client)
+
+    def started(self) -> int:
+        """How many clients there are."""
+        return sum(client.is_started for client in self.clients)
+
+    def makes_room(self) -> bool:
+        """Whether one more connection is taken; the oldest that has not started may be dropped for it."""
+        if self.started() >= MAX_CLIENTS:
+            log.warning("refusing a client: %d are connected", MAX_CLIENTS)
+            return False
+        waiting = [client for client in self.clients if not client.is_started]
+        if len(waiting) >= MAX_UNSTARTED:
+            log.warning("dropping a client: %d others have not started the API either", len(waiting))
+            waiting[0].abort()
+        return True
 
     def flush(self) -> None:
         """Send to every client what there is for it."""

@@ -1,5 +1,6 @@
 """One client as the gateway sees it: its connection, its id, and what it has subscribed to."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -86,9 +87,15 @@ class Session:
         """Model codes by request id."""
         self.pnl: dict[int, PnLStream] = {}
         self.ticks: dict[int, TickStream] = {}
+        self.ticks_of: dict[int, dict[int, TickStream]] = {}
+        """The same streams, by con id and request id."""
         self.bars: dict[int, BarStream] = {}
         self.jobs: dict[int, Iterator[None]] = {}
         """Answers in the making, in steps, by request id."""
+        self.outbox: deque[Iterator[None]] = deque()
+        """What the client is told next, in steps and in this order: events, and lists it has asked for.
+        No further request is served before all of it is sent, so answers and events never overtake
+        each other."""
         self.accounted_at: datetime | None = None
         """When values and portfolio were last compared with what the client knows."""
 
@@ -102,6 +109,21 @@ class Session:
 
     def sees_orders_of(self, client_id: int) -> bool:
         return self.client_id in (client_id, MASTER_CLIENT_ID)
+
+    def add_ticks(self, req_id: int, stream: TickStream) -> None:
+        self.ticks[req_id] = stream
+        self.ticks_of.setdefault(stream.instrument.con_id, {})[req_id] = stream
+
+    def drop_ticks(self, req_id: int) -> bool:
+        """End a stream of market data. Returns whether there was one."""
+        stream = self.ticks.pop(req_id, None)
+        if stream is None:
+            return False
+        con_id = stream.instrument.con_id
+        del self.ticks_of[con_id][req_id]
+        if not self.ticks_of[con_id]:
+            del self.ticks_of[con_id]
+        return True
 
     def send(self, message: Message) -> None:
         self.connection.send(message)

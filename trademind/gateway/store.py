@@ -1,21 +1,25 @@
 """The paper account on disk: it survives a restart, and being killed at any moment.
 
 One file of JSON lines. The first line is the whole account at some moment; each further line holds the
-records of one command of the exchange, so a command is on disk entirely or not at all. A line counts once
-its newline is there: a last line without one was being written when the process died, and is dropped.
-Opening the store writes the account as it stands into a new file that takes the old one's place in one
-step, so the log does not grow for ever.
+records of one command of the exchange (of several, when the disk refused the first), so a command is on
+disk entirely or not at all. A line counts once its newline is there: a last line without one was being
+written when the process died, and is dropped. The first line is never written like that: opening the store
+writes the account as it stands into a new file that takes the old one's place in one step, so the log does
+not grow for ever either. A file whose first line is not whole is therefore damaged, and is left alone.
 
-Lines are flushed to the operating system, which outlives the process; they are not forced to the disk one
+Lines go straight to the operating system, which outlives the process; they are not forced to the disk one
 by one, since a paper account need not survive a power cut to the last order.
 """
 
 import json
 import logging
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from decimal import Decimal
+from io import FileIO
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +28,7 @@ from trademind.errors import SettingsError
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.journal import AccountState, Record
-from trademind.gateway.records import RecordReader, dump_record, dump_state
+from trademind.gateway.records import Json, RecordReader, dump_record, dump_state
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,9 @@ ACCOUNT_ID = "DUTM00001"
 
 _FILE, _LOCK, _NEW = "paper-account.jsonl", "paper-account.lock", "paper-account.new"
 _PRIVATE = 0o600
+
+_UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError)
+"""What reading something raises that was never written by this program."""
 
 
 class AccountStore:
@@ -46,7 +53,11 @@ class AccountStore:
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._lock: FileLock | None = None
-        self._log: IO[bytes] | None = None
+        self._log: FileIO | None = None
+        self._length = 0
+        """Bytes of the log that are whole lines."""
+        self._torn = False
+        """Whether the log has more bytes than that, left by a write that failed half-way."""
 
     def __enter__(self) -> Self:
         self.open()
@@ -79,21 +90,26 @@ class AccountStore:
         self._lock = lock
 
     def close(self) -> None:
-        """Write out what is left and let the next process have it."""
-        if self._log is not None:
-            self._log.flush()
-            os.fsync(self._log.fileno())
-            self._log.close()
-            self._log = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let the next process have it.
+
+        Raises:
+            OSError: the disk did not take what had been written; the store is closed all the same.
+        """
+        stream, self._log = self._log, None
+        lock, self._lock = self._lock, None
+        try:
+            if stream is not None:
+                with stream:
+                    os.fsync(stream.fileno())
+        finally:
+            if lock is not None:
+                lock.release()
 
     def read(self, universe: Universe) -> tuple[AccountState, list[Record]] | None:
         """The stored account and the records that followed; None when there is none.
 
         Raises:
-            SettingsError: the file is damaged or of another version.
+            SettingsError: the file is damaged or of another version, or cannot be read.
         """
         if self._directory is None:
             return None
@@ -102,7 +118,13 @@ class AccountStore:
             content = path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise SettingsError(
+                f"TRADEMIND_DATA_DIR: the paper account {path} cannot be read: {error.strerror}"
+            ) from error
         *lines, torn = content.split(b"\n")
+        if not lines:
+            raise self.damaged("line 1: it is empty or was cut off")
         if torn:
             log.warning("%s: dropped a line that was not written to its end", path)
         reader = RecordReader(universe)
@@ -117,46 +139,88 @@ class AccountStore:
                     state = reader.state(data)
                 else:
                     records += [reader.record(each) for each in data]
-        except (ValueError, LookupError, TypeError, ArithmeticError) as error:
-            raise SettingsError(
-                f"{path}, line {number}: not a paper account this version can read ({error}); "
-                "`trademind gateway reset` starts over"
-            ) from error
-        return None if state is None else (state, records)
+        except _UNREADABLE as error:
+            raise self.damaged(f"line {number}: {error}") from error
+        assert state is not None
+        return state, records
+
+    def damaged(self, cause: str) -> SettingsError:
+        """The error for a stored account that makes no sense."""
+        assert self._directory is not None
+        return SettingsError(
+            f"{self._directory / _FILE}: not a paper account this version can read ({cause}); "
+            "`trademind gateway reset` starts over"
+        )
 
     def write(self, state: AccountState) -> None:
-        """Make the file this state and nothing else, in one step, and go on from there."""
+        """Make the file this state and nothing else, in one step, and go on from there.
+
+        Raises:
+            SettingsError: the disk does not take it; the file is what it was.
+        """
         if self._directory is None:
             return
         new = self._directory / _NEW
-        new.unlink(missing_ok=True)
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, _PRIVATE)
-        stream: IO[bytes] = os.fdopen(handle, "wb")
-        stream.write(_line(dump_state(state)))
-        stream.flush()
-        os.fsync(stream.fileno())
-        # Renaming keeps the open file: what is appended from here on goes to the new one.
-        os.replace(new, self._directory / _FILE)
+        line = _line(dump_state(state))
+        try:
+            new.unlink(missing_ok=True)
+            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, _PRIVATE)
+            stream = FileIO(handle, "wb")
+            try:
+                _write(stream, line)
+                os.fsync(handle)
+                # Renaming keeps the open file: what is appended from here on goes to the new one.
+                os.replace(new, self._directory / _FILE)
+                _sync_directory(self._directory)
+            except BaseException:
+                stream.close()
+                with suppress(OSError):
+                    new.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise SettingsError(
+                f"TRADEMIND_DATA_DIR: the paper account in {self._directory} cannot be written: "
+                f"{error.strerror}"
+            ) from error
         if self._log is not None:
             self._log.close()
-        self._log = stream
+        self._log, self._length, self._torn = stream, len(line), False
 
     def save(self, exchange: PaperExchange) -> None:
-        """Take what the exchange's last command changed. Call it before the command's events are sent."""
+        """Take what the exchange's last command changed. Call it before the command's events are sent.
+
+        Raises:
+            OSError: it could not be written, as on a full disk. Nothing is lost: the records stay in the
+                exchange's journal, the file is as it was before, and the next call writes both what this
+                one and what later commands have left. Until a call succeeds a restart would not know of
+                them, so the caller must not take further orders meanwhile.
+        """
         if not exchange.journal:
             return
-        records = exchange.journal.copy()
-        # Cleared first: a line that cannot be written now stays in the stream's buffer for the next try.
-        exchange.journal.clear()
         if self._log is not None:
-            self._log.write(_line([dump_record(each) for each in records]))
-            self._log.flush()
+            self._append(self._log, _line(dump_record(each) for each in exchange.journal))
+        exchange.journal.clear()
+
+    def _append(self, stream: FileIO, line: bytes) -> None:
+        if self._torn:
+            stream.truncate(self._length)
+            self._torn = False
+        try:
+            _write(stream, line)
+        except BaseException:
+            self._torn = True
+            # Half a line would run into the next one. Where it cannot be cut off now, it is before that.
+            with suppress(OSError):
+                stream.truncate(self._length)
+                self._torn = False
+            raise
+        self._length += len(line)
 
     def reset(self) -> None:
         """Forget the account; the next one starts from its opening cash.
 
         Raises:
-            SettingsError: a running gateway has it open.
+            SettingsError: a running gateway has it open, or the file cannot be deleted.
         """
         if self._directory is None:
             return
@@ -169,13 +233,34 @@ class AccountStore:
                 self._log = None
             (self._directory / _FILE).unlink(missing_ok=True)
             (self._directory / _NEW).unlink(missing_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"TRADEMIND_DATA_DIR: {self._directory / _FILE} cannot be deleted: {error.strerror}"
+            ) from error
         finally:
             if opened:
                 self.close()
 
 
-def _line(data: object) -> bytes:
+def _line(data: Json | Iterable[Json]) -> bytes:
+    data = data if isinstance(data, dict) else list(data)
     return json.dumps(data, separators=(",", ":")).encode() + b"\n"
+
+
+def _write(stream: FileIO, data: bytes) -> None:
+    """Write all of it, however little the system takes at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) :]
+
+
+def _sync_directory(directory: Path) -> None:
+    """Force to the disk under which name a file is found."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def open_exchange(
@@ -188,14 +273,17 @@ def open_exchange(
 
     Raises:
         SettingsError: `cash` is not what the account, which has traded, was opened with; or the stored
-            account cannot be read.
+            account cannot be read, or not be written.
     """
     stored = store.read(universe)
     if stored is None:
         exchange = PaperExchange(account_id=account_id, cash=cash, clock=clock)
     else:
         state, records = stored
-        exchange = PaperExchange.restored(state, records, clock=clock)
+        try:
+            exchange = PaperExchange.restored(state, records, clock=clock)
+        except _UNREADABLE as error:  # each field by itself is right, but they do not fit together
+            raise store.damaged(f"{type(error).__name__}: {error}") from error
         if state.opening_cash != cash:
             exchange = _with_cash(exchange, cash, clock)
     exchange.roll(clock.now())

@@ -143,6 +143,7 @@ class Run:
         assert again.executions() == exchange.executions()
         assert again.next_order_id(1) == exchange.next_order_id(1)
         old, new = exchange.state(), again.state()
+        assert new.orders == old.orders  # in the same order of time, too
         assert (new.cash, new.next_perm, new.next_exec) == (old.cash, old.next_perm, old.next_exec)
         assert [(each.quantity, each.cost, each.realized) for each in new.holdings] == [
             (each.quantity, each.cost, each.realized) for each in old.holdings

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tests.gateway.engine.trading import AAPL, MSFT, Floor, errors, fills, story
+from tests.gateway.engine.trading import AAPL, MSFT, START, Floor, errors, fills, story
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.model import IBStatus, OrderError
 
@@ -242,6 +242,49 @@ def test_midnight_ends_day_orders_and_the_day() -> None:
     assert roll(datetime(2026, 4, 16, 5, 0, tzinfo=UTC)) == []
 
 
+JUST_AFTER_MIDNIGHT = datetime(2026, 4, 16, 4, 0, 0, 200_000, tzinfo=UTC)
+
+
+def test_an_order_just_after_midnight_is_one_of_the_new_day() -> None:
+    """Also when nobody has told the exchange yet that the day is over."""
+    floor = Floor()
+    floor.quote("99.99", "100.01")
+    floor.place(1, "BUY", 10, "LMT", limit="90.00")
+    floor.place(2, "BUY", 7)
+    floor.clock.advance(JUST_AFTER_MIDNIGHT - START)
+    assert story(floor.place(3, "BUY", 10, "LMT", limit="91.00")) == [
+        "1 Cancelled 0/10",
+        "1 error 202",
+        "3 PreSubmitted 0/10",
+        "3 Submitted 0/10",
+    ]
+    floor.place(4, "BUY", 5)
+    assert floor.exchange.roll(JUST_AFTER_MIDNIGHT) == []
+    assert [each.ticket.order_id for each in floor.exchange.orders()] == [3]
+    assert [each.order_id for each in floor.exchange.executions()] == [4]
+
+
+def test_a_cancel_or_a_quote_just_after_midnight() -> None:
+    for command in ("cancel", "cancel all", "quote"):
+        floor = Floor()
+        floor.quote("99.99", "100.01")
+        floor.place(1, "BUY", 10, "LMT", limit="90.00")
+        floor.place(2, "BUY", 10, "LMT", limit="89.00", tif="GTC")
+        floor.clock.advance(JUST_AFTER_MIDNIGHT - START)
+        expired = ["1 Cancelled 0/10", "1 error 202"]
+        cancelled = ["2 Cancelled 0/10", "2 error 202"]
+        if command == "cancel":
+            assert story(floor.cancel(2)) == expired + cancelled
+        elif command == "cancel all":
+            assert story(floor.exchange.cancel_all()) == expired + cancelled
+        else:
+            events = floor.quote("88.00", "88.01")
+            assert story(events)[:3] == [*expired, "2 fill 10 @ 89.00"]
+        # What was done belongs to the new day.
+        assert floor.exchange.roll(JUST_AFTER_MIDNIGHT) == []
+        assert [each.ticket.order_id for each in floor.exchange.completed_orders()] == [2]
+
+
 def test_ids_are_unique_and_look_like_ibs() -> None:
     floor = Floor()
     floor.quote("99.99", "100.01", size=10)
@@ -271,8 +314,8 @@ def test_next_order_id_is_above_every_id_used() -> None:
     floor.place(41, "BUY", 1, "LMT", limit="1.00")
     assert floor.exchange.next_order_id(1) == 42
     assert floor.exchange.next_order_id(2) == 1
-    floor.place(50, "BUY", 0)
-    assert floor.exchange.next_order_id(1) == 51
+    floor.place(50, "BUY", 0)  # refused: no order has this id
+    assert floor.exchange.next_order_id(1) == 42
 
 
 def test_positions_closed_today_are_still_told() -> None:
@@ -285,4 +328,15 @@ def test_positions_closed_today_are_still_told() -> None:
     assert closed is not None
     assert (closed.quantity, closed.realized_pnl) == (Decimal(0), Decimal("-2.00"))
     assert floor.exchange.position(MSFT.con_id) is None
+    assert floor.exchange.needs_quotes() == set()
+
+
+def test_a_position_of_last_night_that_is_closed_keeps_its_quotes_for_the_day() -> None:
+    floor = Floor()
+    floor.quote("99.99", "100.01")
+    floor.place(1, "BUY", 10)
+    floor.exchange.roll(JUST_AFTER_MIDNIGHT)
+    floor.place(2, "SELL", 10)
+    assert floor.exchange.needs_quotes() == {AAPL.con_id}
+    floor.exchange.roll(JUST_AFTER_MIDNIGHT + timedelta(days=1))
     assert floor.exchange.needs_quotes() == set()

@@ -21,17 +21,44 @@ from trademind.gateway.engine.model import IBStatus, OrderError
         ({"quantity": "10", "kind": "STP", "stop": "99.001"}, 110),
         ({"quantity": "2001"}, 201),
         ({"quantity": "100000000"}, 201),
+        ({"quantity": "1000000001"}, 201),
+        ({"quantity": "1e20", "kind": "LMT", "limit": "1e10"}, 201),
+        ({"quantity": "1e40"}, 201),
+        ({"quantity": "NaN"}, 201),
+        ({"quantity": "Infinity"}, 201),
+        ({"quantity": "10", "kind": "LMT", "limit": "10000000.01"}, 201),
+        ({"quantity": "10", "kind": "LMT", "limit": "1e40"}, 201),
+        ({"quantity": "10", "kind": "STP", "stop": "1e40"}, 201),
+        ({"quantity": "10", "kind": "LMT", "limit": "Infinity"}, 201),
+        ({"quantity": "10", "kind": "LMT", "limit": "NaN"}, 321),
     ],
 )
-def test_a_rejected_order_leaves_only_its_id_behind(order: dict[str, str], code: int) -> None:
+def test_a_rejected_order_leaves_nothing_behind(order: dict[str, str], code: int) -> None:
     floor = Floor()
     floor.quote("100.00", "100.00")
     before = floor.exchange.figures()
-    assert errors(floor.place(1, "BUY", **order)) == [code]  # type: ignore[arg-type]
+    for side in ("BUY", "SELL"):
+        assert errors(floor.place(1, side, **order)) == [code]  # type: ignore[arg-type]
     assert floor.exchange.orders() == floor.exchange.completed_orders() == []
     assert floor.exchange.figures() == before
-    assert floor.exchange.next_order_id(1) == 2
-    # Nothing stays reserved either: all of the buying power is still there.
+    assert floor.exchange.journal == []
+    # Nothing stays reserved either: all of the buying power is still there, and so is the id.
+    assert fills(floor.place(1, "BUY", 2000))
+
+
+def test_a_fault_in_reckoning_the_margin_leaves_nothing_behind() -> None:
+    """Whatever gets past the rules: the exchange is as before, and not short of the margin for ever."""
+    floor = Floor()
+    floor.quote("100.00", "100.00")
+    floor.place(1, "SELL", 100, "LMT", limit="110.00")
+    before = floor.exchange.state()
+    for order_id, of in ((1, AAPL), (2, AAPL), (2, MSFT)):
+        with pytest.raises(ArithmeticError):
+            # A limit that a market order has no use for is not looked at by the rules.
+            floor.place(order_id, "SELL", 1000, limit="1e40", of=of)
+    assert floor.exchange.state() == before
+    floor.quote("100.00", "100.00")
+    floor.cancel(1)
     assert fills(floor.place(2, "BUY", 2000))
 
 
@@ -174,3 +201,11 @@ def test_a_larger_size_goes_to_the_back_of_the_queue() -> None:
     floor.place(1, "BUY", 11, "LMT", limit="99.00")
     floor.place(2, "BUY", 9, "LMT", limit="99.00")  # smaller: keeps its place
     assert [each.order_id for each in fills(floor.quote("98.00", "98.01"))] == [2, 3, 1]
+
+
+def test_waiting_market_orders_keep_their_place_in_time() -> None:
+    floor = Floor()
+    for order_id in (1, 2):
+        floor.place(order_id, "BUY", 10)
+    floor.place(1, "BUY", 9)  # smaller
+    assert [each.order_id for each in fills(floor.quote("99.99", "100.01"))] == [1, 2]

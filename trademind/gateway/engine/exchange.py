@@ -6,11 +6,12 @@ an accepted order as PreSubmitted and then Submitted or its fills; each fill as 
 commission report; a cancel as Cancelled and then error 202. The market of an instrument is the last quote
 shown; orders that find no liquidity, or arrive before the first quote, wait for the next one.
 
-The exchange never closes: a DAY order expires at midnight in New York.
+The exchange never closes: a DAY order expires at midnight in New York. Every command first lets the date
+change when it is time, so that nothing that happens on a day is counted as the day's before.
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -19,10 +20,10 @@ from trademind.domain import Side, TimeInForce
 from trademind.gateway.engine import rules
 from trademind.gateway.engine.book import Book
 from trademind.gateway.engine.commissions import order_commission
-from trademind.gateway.engine.journal import AccountState, DayStarted, IdUsed, Record
+from trademind.gateway.engine.journal import AccountState, DayStarted, Record
 from trademind.gateway.engine.ledger import ZERO, Holding, Ledger
 from trademind.gateway.engine.margin import Exposure, figures, reserve_price
-from trademind.gateway.engine.matching import RestingOrders, WorkingOrder
+from trademind.gateway.engine.matching import RestingOrders, WorkingOrder, goes_to_the_back
 from trademind.gateway.engine.model import (
     AccountFigures,
     CommissionReported,
@@ -49,33 +50,54 @@ def exchange_date(moment: datetime) -> date:
 
 
 def _end_of(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time.min, NEW_YORK)
+    # In UTC, where comparing moments is cheap.
+    return datetime.combine(day + timedelta(days=1), time.min, NEW_YORK).astimezone(UTC)
 
 
-class _Desk:
-    """One instrument's corner of the exchange: its market, its working orders, and what they reserve."""
+class _Market:
+    """The last quote of an instrument, and what is left on offer of it."""
 
-    __slots__ = ("_book", "exposure", "instrument", "orders", "quote", "requirement")
+    __slots__ = ("_book", "quote")
 
-    def __init__(self, instrument: Instrument, quote: MarketQuote | None) -> None:
-        self.instrument = instrument
-        self.orders = RestingOrders()
-        self.exposure = Exposure(instrument.sec_type)
-        self.quote = quote
+    def __init__(self) -> None:
+        self.quote: MarketQuote | None = None
         self._book: Book | None = None
-        self.requirement = ZERO
-        """Initial margin in the worst case, as last computed."""
 
     def show(self, quote: MarketQuote) -> None:
         self.quote = quote
         self._book = None
 
-    def take(self, side: Side, quantity: Decimal, limit: Decimal | None) -> list[tuple[Decimal, Decimal]]:
+    def take(
+        self, side: Side, quantity: Decimal, limit: Decimal | None, *, tick: Decimal
+    ) -> list[tuple[Decimal, Decimal]]:
         if self.quote is None:
             return []
         if self._book is None:
-            self._book = Book(self.quote, self.instrument.min_tick)
+            self._book = Book(self.quote, tick)
         return self._book.take(side, quantity, limit)
+
+
+class _Desk:
+    """One instrument's corner of the exchange: its market, its working orders, and what they reserve."""
+
+    __slots__ = ("exposure", "instrument", "market", "orders", "requirement")
+
+    def __init__(self, instrument: Instrument, market: _Market) -> None:
+        self.instrument = instrument
+        self.market = market
+        self.orders = RestingOrders()
+        self.exposure = Exposure(instrument.sec_type)
+        self.requirement = ZERO
+        """Initial margin in the worst case, as last computed."""
+
+    @property
+    def quote(self) -> MarketQuote | None:
+        return self.market.quote
+
+    def take(self, order: WorkingOrder) -> list[tuple[Decimal, Decimal]]:
+        """Take what is on offer for the rest of an order, as (price, quantity), best price first."""
+        tick = self.instrument.min_tick
+        return self.market.take(order.ticket.side, order.remaining, order.limit, tick=tick)
 
 
 class PaperExchange:
@@ -105,7 +127,13 @@ class PaperExchange:
         """The exchange as it was: a stored state, and every record that followed it."""
         self = cls.__new__(cls)
         self._start(state, clock)
+        booked = {each.exec_id for each in state.executions}
         for record in records:
+            # What is there twice, of a file that was copied together by hand, has happened once.
+            if isinstance(record, PaperExecution):
+                if record.exec_id in booked:
+                    continue
+                booked.add(record.exec_id)
             self._replay(record)
         return self
 
@@ -126,7 +154,7 @@ class PaperExchange:
         for holding in state.holdings:
             self._ledger.load(holding)
         self._desks: dict[int, _Desk] = {}
-        self._quotes: dict[int, MarketQuote] = {}
+        self._markets: dict[int, _Market] = {}
         self._requirement = ZERO
         """Sum of the desks' worst-case requirements."""
         self._orders: dict[tuple[int, int], WorkingOrder] = {}
@@ -160,7 +188,7 @@ class PaperExchange:
         return None if order is None else order.report()
 
     def next_order_id(self, client_id: int) -> int:
-        """The lowest order id this client may use."""
+        """The lowest order id this client may use: one above those of all orders that were taken from it."""
         return self._high_water.get(client_id, 0) + 1
 
     def figures(self) -> AccountFigures:
@@ -176,13 +204,18 @@ class PaperExchange:
         return None if holding is None else holding.position()
 
     def needs_quotes(self) -> set[int]:
-        """Con ids of which the exchange must be shown the market: working orders or positions."""
-        held = {each.instrument.con_id for each in self._ledger.holdings() if each.quantity}
+        """Con ids of which the exchange must be shown the market: of working orders, and of positions, be
+        they open or of last night and closed today."""
+        # What was held when the day began counts towards the day's profit, by yesterday's close.
+        held = {
+            each.instrument.con_id for each in self._ledger.holdings() if each.quantity or each.day_quantity
+        }
         return held | {con_id for con_id, desk in self._desks.items() if desk.orders.count}
 
     def state(self) -> AccountState:
         """Everything there is to store. The records in `journal` are part of it."""
-        orders = [*self._completed.values(), *self.orders()]
+        working = sorted(self._working.values(), key=lambda each: each.sequence)
+        orders = [*self._completed.values(), *(each.report() for each in working)]
         return AccountState(
             account_id=self.account_id,
             opening_cash=self._opening_cash,
@@ -200,24 +233,35 @@ class PaperExchange:
     # Commands
 
     def place(self, ticket: Ticket) -> list[Event]:
-        """Take a new order, or change the working order of the same client and order id."""
+        """Take a new order, or change the working order of the same client and order id.
+
+        A new order that is refused leaves nothing behind: its id may be used for the corrected one.
+        """
+        events = self.roll(self._clock.now())
         order = self._orders.get((ticket.client_id, ticket.order_id))
-        if order is not None and not order.status.is_done:
-            return self._modify(order, ticket)
-        if order is not None and order.status is IBStatus.FILLED:
-            return [self._error(ticket, rules.FILLED)]
+        if order is None or order.status.is_done:
+            problem = self._take(order, ticket, events)
+        else:
+            problem = self._modify(order, ticket, events)
+        if problem is not None:
+            events.append(self._error(ticket, problem))
+        return events
+
+    def _take(self, former: WorkingOrder | None, ticket: Ticket, events: list[Event]) -> rules.Problem | None:
+        """Take a new order, or say why not; `former` had its id before."""
+        if former is not None and former.status is IBStatus.FILLED:
+            return rules.FILLED
         # A client's order ids only go up, so any other id up to the highest is used or gone.
         if ticket.order_id < self.next_order_id(ticket.client_id):
-            return [self._error(ticket, rules.DUPLICATE_ID)]
-        self._high_water[ticket.client_id] = ticket.order_id
+            return rules.DUPLICATE_ID
+        if (problem := rules.check_ticket(ticket)) is not None:
+            return problem
         desk = self._desk(ticket.instrument)
-        problem = rules.check_ticket(ticket)
-        if problem is None:
-            reserved_at = reserve_price(ticket, desk.quote)
-            problem = self._reserve(desk, [(ticket.side, ticket.quantity, reserved_at)])
+        reserved_at = reserve_price(ticket, desk.quote)
+        problem = self._reserve(desk, [(ticket.side, ticket.quantity, reserved_at)])
         if problem is not None:
-            self.journal.append(IdUsed(client_id=ticket.client_id, order_id=ticket.order_id))
-            return [self._error(ticket, problem)]
+            return problem
+        self._high_water[ticket.client_id] = ticket.order_id
         order = WorkingOrder(ticket, self._perm_base + self._next_perm, self._clock.now())
         self._next_perm += 1
         order.sequence = self._place_in_time()
@@ -226,46 +270,42 @@ class PaperExchange:
         self._working[order.perm_id] = order
         if ticket.order_type.needs_stop:
             order.why_held = "trigger"
-        events: list[Event] = [OrderReported(order=order.report())]
+        events.append(OrderReported(order=order.report()))
         self._arrive(desk, order, events)
-        return events
+        return None
 
     def cancel(self, client_id: int, order_id: int, *, by_client_id: int) -> list[Event]:
         """Cancel an order. Only its own client and client 0 may; to others it does not exist."""
+        events = self.roll(self._clock.now())
         order = self._orders.get((client_id, order_id))
         if order is None or by_client_id not in (client_id, 0):
             code, message = rules.not_found(order_id)
-            return [OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message)]
-        if order.status.is_done:
+            events.append(OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message))
+        elif order.status.is_done:
             code, message = rules.not_cancellable(order_id, order.status)
-            return [OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message)]
-        desk = self._desk(order.ticket.instrument)
-        events: list[Event] = []
-        desk.orders.remove(order)
-        self._end(desk, order, IBStatus.CANCELLED, "Cancelled by Trader", events)
-        events.append(self._error(order.ticket, rules.CANCELLED))
+            events.append(OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message))
+        else:
+            self._cancel(order, "Cancelled by Trader", events)
         return events
 
     def cancel_all(self) -> list[Event]:
         """Cancel every working order of every client."""
-        events: list[Event] = []
+        events = self.roll(self._clock.now())
         for order in list(self._working.values()):
-            ticket = order.ticket
-            events += self.cancel(ticket.client_id, ticket.order_id, by_client_id=0)
+            self._cancel(order, "Cancelled by Trader", events)
         return events
 
     def on_quote(self, quote: MarketQuote) -> list[Event]:
         """The market moved: fresh liquidity, triggers, fills, and positions at the new price."""
+        events = self.roll(self._clock.now())
         con_id = quote.con_id
-        self._quotes[con_id] = quote
+        self._market(con_id).show(quote)
         desk = self._desks.get(con_id)
         if desk is None:
-            return []
-        desk.show(quote)
+            return events
         holding = self._ledger.holding(con_id)
         if holding is not None:
             self._ledger.mark(holding, quote.last, quote.close)
-        events: list[Event] = []
         if desk.orders.count:
             self._match(desk, quote, events)
         self._refresh(desk, holding)
@@ -274,16 +314,14 @@ class PaperExchange:
     def roll(self, now: datetime) -> list[Event]:
         """Let the date change when it is time: DAY orders expire and the day's figures start anew.
 
-        Cheap when there is nothing to do, so it may be called with every tick of the market.
+        Every command does this by itself, by the clock; calling it as time passes makes the day end at
+        midnight and not with the first command after it. Cheap when there is nothing to do.
         """
         if now < self._day_ends:
             return []
         events: list[Event] = []
         for order in [each for each in self._working.values() if each.ticket.tif is TimeInForce.DAY]:
-            desk = self._desk(order.ticket.instrument)
-            desk.orders.remove(order)
-            self._end(desk, order, IBStatus.CANCELLED, "Cancelled by System", events)
-            events.append(self._error(order.ticket, rules.CANCELLED))
+            self._cancel(order, "Cancelled by System", events)
         record = DayStarted(day=exchange_date(now))
         self._start_day(record)
         self.journal.append(record)
@@ -295,7 +333,14 @@ class PaperExchange:
         self._last_sequence += 1
         return self._last_sequence
 
-    def _modify(self, order: WorkingOrder, ticket: Ticket) -> list[Event]:
+    def _cancel(self, order: WorkingOrder, words: str, events: list[Event]) -> None:
+        desk = self._desk(order.ticket.instrument)
+        desk.orders.remove(order)
+        self._end(desk, order, IBStatus.CANCELLED, words, events)
+        events.append(self._error(order.ticket, rules.CANCELLED))
+
+    def _modify(self, order: WorkingOrder, ticket: Ticket, events: list[Event]) -> rules.Problem | None:
+        """Change a working order, or say why not."""
         problem = rules.check_change(order, ticket)
         desk = self._desk(ticket.instrument)
         if problem is None:
@@ -308,10 +353,10 @@ class PaperExchange:
                 ],
             )
         if problem is not None:
-            return [self._error(ticket, problem)]
+            return problem
         desk.orders.remove(order)
         old = order.ticket
-        if ticket.limit_price != old.limit_price or ticket.quantity > old.quantity:
+        if goes_to_the_back(old, ticket):
             order.sequence = self._place_in_time()
         if not ticket.order_type.needs_stop or not old.order_type.needs_stop:
             order.triggered = False
@@ -320,13 +365,12 @@ class PaperExchange:
         order.reserved_at = reserved_at
         order.why_held = "trigger" if order.is_held else ""
         order.status = IBStatus.PRE_SUBMITTED if order.is_held else IBStatus.SUBMITTED
-        events: list[Event] = []
         if not order.remaining:
             self._end(desk, order, IBStatus.FILLED, f"Filled Size: {order.filled:f}", events)
-            return events
+            return None
         events.append(OrderReported(order=order.report()))
         self._arrive(desk, order, events)
-        return events
+        return None
 
     def _arrive(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> None:
         """Let a new or changed order meet the market; what is left of it rests, or ends if IOC."""
@@ -342,6 +386,14 @@ class PaperExchange:
                 return
             order.triggered = True
             order.why_held = ""
+        if self._enter(desk, order, events):
+            events.append(PortfolioChanged(instrument=desk.instrument))
+
+    def _enter(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
+        """Fill an order that comes to the market now; what is left of it rests, or ends if IOC.
+
+        Returns whether anything filled.
+        """
         filled = self._walk(desk, order, events)
         if order.remaining and order.is_immediate:
             self._end(desk, order, IBStatus.CANCELLED, "Cancelled by System", events)
@@ -353,8 +405,7 @@ class PaperExchange:
             self.journal.append(report)
             if news:
                 events.append(OrderReported(order=report))
-        if filled:
-            events.append(PortfolioChanged(instrument=desk.instrument))
+        return filled
 
     def _match(self, desk: _Desk, quote: MarketQuote, events: list[Event]) -> None:
         """Match everything that works in an instrument against a new quote.
@@ -376,13 +427,7 @@ class PaperExchange:
             order.why_held = ""
             order.status = IBStatus.SUBMITTED
             events.append(OrderReported(order=order.report()))
-            filled = self._walk(desk, order, events)
-            if order.remaining and order.is_immediate:
-                self._end(desk, order, IBStatus.CANCELLED, "Cancelled by System", events)
-            elif order.remaining:
-                desk.orders.add(order)
-                self.journal.append(order.report())
-            touched |= filled
+            touched |= self._enter(desk, order, events)
         if touched:
             events.append(PortfolioChanged(instrument=desk.instrument))
 
@@ -395,7 +440,7 @@ class PaperExchange:
 
     def _walk(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
         """Fill an arriving order level by level, up to its limit."""
-        taken = desk.take(order.ticket.side, order.remaining, order.limit)
+        taken = desk.take(order)
         for price, quantity in taken:
             self._fill(desk, order, price, quantity, events)
         return bool(taken)
@@ -404,7 +449,7 @@ class PaperExchange:
         """Fill a resting limit that the market has come to: at its limit, up to the size displayed."""
         limit = order.limit
         assert limit is not None
-        quantity = sum((part for _, part in desk.take(order.ticket.side, order.remaining, limit)), ZERO)
+        quantity = sum((part for _, part in desk.take(order)), ZERO)
         if quantity:
             self._fill(desk, order, limit, quantity, events)
         return bool(quantity)
@@ -474,18 +519,16 @@ class PaperExchange:
     def _reserve(self, desk: _Desk, changes: list[tuple[Side, Decimal, Decimal]]) -> rules.Problem | None:
         """Reserve margin for a change of the working orders, or say why the account cannot bear it.
 
-        What does not make the worst case worse, such as closing a position, is always accepted.
+        What does not make the worst case worse, such as closing a position, is always accepted. Nothing is
+        changed before all of it is known to be possible.
         """
-        before = desk.requirement
-        for side, quantity, price in changes:
-            desk.exposure.add(side, quantity, price)
-        after = desk.exposure.requirement(self._ledger.holding(desk.instrument.con_id))
+        exposure = desk.exposure.after(changes)
+        before, after = desk.requirement, exposure.requirement(self._ledger.holding(desk.instrument.con_id))
         total = self._requirement - before + after
         equity = self._ledger.net_liquidation
         if after > before and total > equity:
-            for side, quantity, price in changes:
-                desk.exposure.add(side, -quantity, price)
             return rules.unaffordable(equity, total)
+        desk.exposure = exposure
         desk.requirement = after
         self._requirement = total
         return None
@@ -503,9 +546,15 @@ class PaperExchange:
     def _desk(self, instrument: Instrument) -> _Desk:
         desk = self._desks.get(instrument.con_id)
         if desk is None:
-            quote = self._quotes.get(instrument.con_id)
-            desk = self._desks[instrument.con_id] = _Desk(instrument, quote)
+            market = self._market(instrument.con_id)
+            desk = self._desks[instrument.con_id] = _Desk(instrument, market)
         return desk
+
+    def _market(self, con_id: int) -> _Market:
+        market = self._markets.get(con_id)
+        if market is None:
+            market = self._markets[con_id] = _Market()
+        return market
 
     def _start_day(self, record: DayStarted) -> None:
         self._day = record.day
@@ -527,7 +576,10 @@ class PaperExchange:
         self._high_water[ticket.client_id] = max(self._high_water.get(ticket.client_id, 0), ticket.order_id)
         self._next_perm = max(self._next_perm, report.perm_id - self._perm_base + 1)
         order = self._orders[key] = WorkingOrder.restored(report)
-        order.sequence = self._place_in_time() if known is None else known.sequence
+        if known is None or goes_to_the_back(known.ticket, ticket):
+            order.sequence = self._place_in_time()
+        else:
+            order.sequence = known.sequence
         if report.status.is_done:
             self._completed[report.perm_id] = report
         else:
@@ -539,7 +591,8 @@ class PaperExchange:
 
     def _replay(self, record: Record) -> None:
         if isinstance(record, PaperOrder):
-            self._put_back(record)
+            if record.perm_id not in self._completed:
+                self._put_back(record)
         elif isinstance(record, PaperExecution):
             self._ledger.book(
                 record.instrument, record.side.sign, record.quantity, record.price, record.commission
@@ -547,8 +600,6 @@ class PaperExchange:
             self._executions.append(record)
             self._next_exec += 1
             self._refresh(self._desk(record.instrument))
-        elif isinstance(record, IdUsed):
-            self._high_water[record.client_id] = record.order_id
         else:
             self._start_day(record)
 

@@ -13,21 +13,13 @@ from trademind.gateway.engine.model import PaperExecution, PaperOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IdUsed:
-    """A client has used up an order id without an order to show for it."""
-
-    client_id: int
-    order_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DayStarted:
     """The exchange's date changed; the finished orders and executions of the day before are dropped."""
 
     day: date
 
 
-Record = PaperOrder | PaperExecution | IdUsed | DayStarted
+Record = PaperOrder | PaperExecution | DayStarted
 """An order replaces what was known of it; an execution moves cash and holdings."""
 
 
@@ -45,10 +37,10 @@ class AccountState:
     next_exec: int
     """Running numbers of the next order and the next execution, from 1; they never start over."""
     high_water: dict[int, int] = field(default_factory=dict)
-    """Highest order id ever used, by client id."""
+    """Highest order id under which an order was taken, by client id."""
     holdings: list[Holding] = field(default_factory=list)
     orders: list[PaperOrder] = field(default_factory=list)
-    """Working orders and those of today that are done, oldest first."""
+    """Those of today that are done, then the working ones, in the order in which they are served."""
     executions: list[PaperExecution] = field(default_factory=list)
     """Today's, oldest first; already contained in cash and holdings."""
 

@@ -14,6 +14,7 @@ Working orders reserve margin, too. Per instrument the requirement is that of th
 fills, all purchases fill, or all sales do.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from trademind.domain import SecType, Side
@@ -64,6 +65,16 @@ class Exposure:
         else:
             self.sell_quantity += quantity
             self.sell_value += quantity * price
+
+    def after(self, changes: Iterable[tuple[Side, Decimal, Decimal]]) -> "Exposure":
+        """What it would be with all of these (side, quantity, price) added; this one stays as it is."""
+        other = Exposure.__new__(Exposure)
+        other.rate = self.rate
+        other.buy_quantity, other.buy_value = self.buy_quantity, self.buy_value
+        other.sell_quantity, other.sell_value = self.sell_quantity, self.sell_value
+        for change in changes:
+            other.add(*change)
+        return other
 
     def requirement(self, holding: Holding | None) -> Decimal:
         """Initial margin of the worst outcome of this instrument's position and working orders."""

@@ -15,6 +15,11 @@ from trademind.gateway.engine.model import IBStatus, PaperOrder, Ticket
 _PRICE_DIGITS = Decimal("0.00000001")
 
 
+def goes_to_the_back(old: Ticket, new: Ticket) -> bool:
+    """Whether this change of an order costs it its place in time: a new limit or a larger size does."""
+    return new.limit_price != old.limit_price or new.quantity > old.quantity
+
+
 class WorkingOrder:
     """An order's changing state inside the engine; `report()` is what the outside gets to see."""
 
@@ -42,7 +47,7 @@ class WorkingOrder:
         self.perm_id = perm_id
         self.created_at = created_at
         self.sequence = 0
-        """Its place in time; a new price or a larger size sends it to the back."""
+        """Its place in time; see `goes_to_the_back`."""
         self.status = IBStatus.PRE_SUBMITTED
         self.filled = self.filled_value = self.commission = ZERO
         self.avg_fill_price = self.last_fill_price = ZERO
@@ -191,8 +196,8 @@ class RestingOrders:
         return found
 
     def at_market(self) -> list[WorkingOrder]:
-        """Market orders that wait for liquidity, oldest first."""
-        return list(self._market.values())
+        """Market orders that wait for liquidity, in the order in which they are served."""
+        return sorted(self._market.values(), key=lambda order: order.sequence)
 
     def crossed_by(self, bid: Decimal, ask: Decimal) -> list[WorkingOrder]:
         """Resting limits that the market has reached, best price first."""

@@ -65,14 +65,12 @@ class IBStatus(StrEnum):
 
     PRE_SUBMITTED = "PreSubmitted"
     SUBMITTED = "Submitted"
-    PENDING_CANCEL = "PendingCancel"
     CANCELLED = "Cancelled"
     FILLED = "Filled"
-    INACTIVE = "Inactive"
 
     @property
     def is_done(self) -> bool:
-        return self in (IBStatus.CANCELLED, IBStatus.FILLED, IBStatus.INACTIVE)
+        return self in (IBStatus.CANCELLED, IBStatus.FILLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,9 @@ from decimal import Decimal
 from trademind.gateway.engine.matching import WorkingOrder
 from trademind.gateway.engine.model import Ticket
 
+MAX_QUANTITY, MAX_PRICE = Decimal(1_000_000_000), Decimal(10_000_000)
+"""Beyond anything that is traded here; below them no amount outgrows the digits that are reckoned with."""
+
 Problem = tuple[int, str]
 """IB's error code and message."""
 
@@ -26,14 +29,15 @@ FRACTION_MODIFIED: Problem = (
     10242,
     "Fractional-sized order cannot be modified via API. Please use desktop version to revise this order.",
 )
-LATE_STOP: Problem = (
-    201,
-    "Order rejected - reason:Stop price revision is disallowed after order has triggered",
-)
-BELOW_FILLED: Problem = (
-    201,
-    "Order rejected - reason:The order size cannot be reduced below the quantity that has filled",
-)
+
+
+def rejected(reason: str) -> Problem:
+    """An order that is read but not taken."""
+    return 201, f"Order rejected - reason:{reason}"
+
+
+LATE_STOP = rejected("Stop price revision is disallowed after order has triggered")
+BELOW_FILLED = rejected("The order size cannot be reduced below the quantity that has filled")
 
 
 def invalid(cause: str) -> Problem:
@@ -61,6 +65,8 @@ def not_cancellable(order_id: int, state: str) -> Problem:
 
 def check_ticket(ticket: Ticket, *, modifying: bool = False) -> Problem | None:
     """What is wrong with a ticket taken by itself; None when nothing is."""
+    if not ticket.quantity.is_finite() or ticket.quantity > MAX_QUANTITY:
+        return rejected(f"The order size exceeds the maximum of {MAX_QUANTITY:,f}")
     if ticket.quantity <= 0:
         return NO_SIZE
     if ticket.quantity % ticket.instrument.size_increment:
@@ -72,8 +78,10 @@ def check_ticket(ticket: Ticket, *, modifying: bool = False) -> Problem | None:
     ):
         if not needed:
             continue
-        if price is None or price <= 0:
+        if price is None or price.is_nan() or price <= 0:
             return invalid(f"A {kind} order needs a {name} price")
+        if price > MAX_PRICE:
+            return rejected(f"The {name} price exceeds the maximum of {MAX_PRICE:,f}")
         if price % ticket.instrument.min_tick:
             return OFF_TICK
     return None

@@ -119,6 +119,7 @@ def _is_ours(gateway: "PaperGateway", session: Session, req_id: int, account: st
 
 
 def _has_room(session: Session, req_id: int, subscriptions: Any) -> bool:
+    """Whether the client may subscribe once more under this id; if not, it is told."""
     if len(subscriptions) < MAX_SUBSCRIPTIONS:
         return True
     session.error(req_id, codes.PROCESSING, "Error processing request.-'bQ' : cause - Too many subscriptions")
@@ -312,18 +313,23 @@ def _position(
 # Profit and loss
 
 
+def _is_new_pnl(session: Session, req_id: int) -> bool:
+    """Whether the client may subscribe under this id; if not, it is told."""
+    if req_id in session.pnl:
+        text = "Error processing request.-'bQ' : cause - Duplicate ticker id"
+        session.error(req_id, codes.DUPLICATE_TICKER_ID, text)
+        return False
+    return _has_room(session, req_id, session.pnl)
+
+
 def pnl(gateway: "PaperGateway", session: Session, request: AccountModelRequest) -> None:
-    if _is_ours(gateway, session, request.req_id, request.account) and _has_room(
-        session, request.req_id, session.pnl
-    ):
+    if _is_ours(gateway, session, request.req_id, request.account) and _is_new_pnl(session, request.req_id):
         session.pnl[request.req_id] = PnLStream(con_id=None)
         _update_pnl(gateway, session)
 
 
 def pnl_single(gateway: "PaperGateway", session: Session, request: PnLSingleRequest) -> None:
-    if _is_ours(gateway, session, request.req_id, request.account) and _has_room(
-        session, request.req_id, session.pnl
-    ):
+    if _is_ours(gateway, session, request.req_id, request.account) and _is_new_pnl(session, request.req_id):
         session.pnl[request.req_id] = PnLStream(con_id=request.con_id)
         _update_pnl(gateway, session)
 
@@ -382,7 +388,8 @@ def portfolio_changed(gateway: "PaperGateway", session: Session, changed: Iterab
 def update(gateway: "PaperGateway", session: Session, now: datetime) -> None:
     """The market has moved: profit and loss follow at once, the account's values every few seconds."""
     _update_pnl(gateway, session)
-    if session.accounted_at is None or now - session.accounted_at >= PRICE_MOVES_EVERY:
+    # A clock that was put back counts as due, or nothing would be sent until it has caught up.
+    if session.accounted_at is None or not timedelta(0) <= now - session.accounted_at < PRICE_MOVES_EVERY:
         _update_values(gateway, session, now)
 
 

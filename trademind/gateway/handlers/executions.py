@@ -1,13 +1,13 @@
 """The request for today's executions, with its filter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trademind.domain import Side
 from trademind.gateway import codes
 from trademind.gateway.engine.model import PaperExecution
-from trademind.gateway.handlers.orders import report_commission, report_execution
+from trademind.gateway.handlers.orders import LISTED_PER_STEP, commission_message, execution_message
 from trademind.gateway.session import Session
 from trademind.gateway.wire.orders import executions_end
 from trademind.gateway.wire.requests import ExecutionsRequest
@@ -27,11 +27,22 @@ def executions(gateway: "PaperGateway", session: Session, request: ExecutionsReq
         session.error(request.req_id, codes.VALIDATING, codes.invalid(f"Invalid time in filter: {error}"))
         return
     wanted = _filter(request, since)
-    for execution in gateway.exchange.executions():
+    session.outbox.append(_list(session, request.req_id, gateway.exchange.executions(), wanted))
+
+
+def _list(
+    session: Session,
+    req_id: int,
+    fills: Sequence[PaperExecution],
+    wanted: Callable[[PaperExecution], bool],
+) -> Iterator[None]:
+    for number, execution in enumerate(fills, 1):
         if wanted(execution):
-            report_execution(session, execution, request.req_id)
-            report_commission(session, execution)
-    session.send(executions_end(request.req_id))
+            session.send(execution_message(execution, req_id))
+            session.send(commission_message(execution))
+        if number % LISTED_PER_STEP == 0:
+            yield
+    session.send(executions_end(req_id))
 
 
 def _filter(request: ExecutionsRequest, since: datetime | None) -> Callable[[PaperExecution], bool]:

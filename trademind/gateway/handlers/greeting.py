@@ -39,7 +39,11 @@ def managed_accounts(gateway: "PaperGateway", session: Session, request: Any) ->
 
 def next_id(gateway: "PaperGateway", session: Session, request: Any) -> None:
     assert session.client_id is not None
-    session.send(messages.next_valid_id(gateway.exchange.next_order_id(session.client_id)))
+    following = gateway.exchange.next_order_id(session.client_id)
+    if session.client_id == MASTER_CLIENT_ID:
+        # It is shown the others' orders under their ids, which its own should not be mistaken for.
+        following = max(following, max(gateway.working, default=0) + 1)
+    session.send(messages.next_valid_id(following))
 
 
 def current_time(gateway: "PaperGateway", session: Session, request: Any) -> None:

@@ -311,8 +311,11 @@ def cancel(gateway: "PaperGateway", session: Session, request: CancelHistoricalD
 def update(gateway: "PaperGateway", session: Session, now: datetime) -> Iterator[None]:
     """Send how the last bars have changed, stream by stream."""
     for req_id, stream in list(session.bars.items()):
-        if now - stream.sent_at < UPDATE_EVERY or req_id not in session.bars:
+        if timedelta(0) <= now - stream.sent_at < UPDATE_EVERY or session.bars.get(req_id) is not stream:
             continue
+        if now < stream.since:
+            # The clock was put back: the bar to go on from is the one that forms now.
+            stream.since = _forming(now, stream.bar_size)
         stream.sent_at = now
         for bar in gateway.feed.bars(
             stream.instrument, start=stream.since, end=now, bar_size=stream.bar_size
@@ -323,6 +326,13 @@ def update(gateway: "PaperGateway", session: Session, now: datetime) -> Iterator
                 stream.sent = written
             stream.since = bar.start
         yield
+
+
+def _forming(now: datetime, bar_size: str) -> datetime:
+    """A moment no later than the beginning of the bar that `now` falls into, and after that of the last."""
+    if bar_size in _DAY_SIZES:
+        return _midnight(_first_day(now, bar_size))
+    return now - timedelta(seconds=_seconds(bar_size)) + timedelta(microseconds=1)
 
 
 def head(gateway: "PaperGateway", session: Session, request: HeadTimestampRequest) -> None:

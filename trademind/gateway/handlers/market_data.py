@@ -25,6 +25,8 @@ BBO_EXCHANGE = "9c0001"
 """The map of exchanges that quotes of US stocks come from."""
 SNAPSHOT_PERMISSIONS = 3
 """Bit 1: snapshots are free; bit 2: a subscription exists."""
+STREAMS_PER_STEP = 20
+"""A few milliseconds of work."""
 MAX_STREAMS = 1000
 """Subscriptions of one client. IB grants 100 lines by default; this bounds the work of one pump."""
 
@@ -55,11 +57,11 @@ def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequ
     if request.snapshot or request.regulatory_snapshot:
         session.send(market.snapshot_end(req_id))
     else:
-        session.ticks[req_id] = TickStream(instrument, quote)
+        session.add_ticks(req_id, TickStream(instrument, quote))
 
 
 def cancel(gateway: "PaperGateway", session: Session, request: CancelMarketData) -> None:
-    if session.ticks.pop(request.number, None) is None:
+    if not session.drop_ticks(request.number):
         session.error(
             request.number, codes.UNKNOWN_TICKER_ID, f"Can't find EId with tickerId:{request.number}"
         )
@@ -71,13 +73,17 @@ def select_type(gateway: "PaperGateway", session: Session, request: MarketDataTy
         session.error(-1, codes.VALIDATING, codes.invalid(f"Invalid market data type: {request.number}"))
 
 
-def quote_changed(session: Session, quote: MarketQuote) -> None:
-    """Send what a new quote changes in the client's streams."""
-    for req_id, stream in session.ticks.items():
-        if stream.instrument.con_id == quote.con_id and stream.sent != quote:
+def quote_changed(session: Session, quote: MarketQuote) -> Iterator[None]:
+    """Send what a new quote changes in the client's streams, some of them in each step."""
+    streams = list(session.ticks_of.get(quote.con_id, {}).items())
+    for number, (req_id, stream) in enumerate(streams, 1):
+        # Between two steps the client may have ended this stream, or been shown a later quote.
+        if session.ticks.get(req_id) is stream and stream.sent != quote:
             for message in _changes(req_id, stream.sent, quote):
                 session.send(message)
             stream.sent = quote
+        if number % STREAMS_PER_STEP == 0:
+            yield
 
 
 def _changes(req_id: int, before: MarketQuote | None, quote: MarketQuote) -> Iterator[Message]:

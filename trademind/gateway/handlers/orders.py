@@ -1,20 +1,37 @@
 """Orders: placing, changing, cancelling; reports of orders, executions and commissions."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from trademind.domain import OrderType, Side, TimeInForce
 from trademind.gateway import codes
-from trademind.gateway.engine.model import Instrument, PaperExecution, PaperOrder, Ticket
+from trademind.gateway.engine.model import (
+    Event,
+    IBStatus,
+    Instrument,
+    OrderError,
+    OrderReported,
+    PaperExecution,
+    PaperOrder,
+    Ticket,
+)
 from trademind.gateway.handlers.contracts import find, wire_contract
 from trademind.gateway.session import MASTER_CLIENT_ID, Session
 from trademind.gateway.wire import orders as wire
+from trademind.gateway.wire.messages import Message
 from trademind.gateway.wire.place_order import PlaceOrder
 from trademind.gateway.wire.requests import CancelOrder, CompletedOrdersRequest
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
+
+LISTED_PER_STEP: Final = 25
+"""Orders or fills of a list that are written in one step: a few milliseconds of work."""
+CANCELLED_PER_STEP: Final = 25
+MAX_ORDER_ID: Final = 2**31 - 2
+"""Ids are 32-bit integers, and the largest of those stands for one that is not set."""
 
 ORDER_TYPES = {
     "MKT": OrderType.MARKET,
@@ -30,7 +47,7 @@ _SIDES = {side.value: side for side in Side}
 
 def place(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> None:
     """Place a new order or change a working one. Whatever cannot be traded as asked is refused."""
-    refusal = _refusal(gateway, request)
+    refusal = _refusal(gateway, session, request)
     if refusal is not None:
         session.error(request.order_id, *refusal)
         return
@@ -42,8 +59,15 @@ def place(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> Non
     gateway.commit(gateway.exchange.place(ticket))
 
 
-def _refusal(gateway: "PaperGateway", request: PlaceOrder) -> tuple[int, str] | None:
-    """IB's code and text for an order that is not taken, judged by the request alone."""
+def _refusal(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> tuple[int, str] | None:
+    """IB's code and text for an order that never gets to the exchange."""
+    if gateway.cannot_write:
+        return codes.ORDER_REJECTED, f"Order rejected - reason: {gateway.cannot_write}"
+    if not 1 <= request.order_id <= MAX_ORDER_ID:
+        return codes.ORDER_REJECTED, f"Order rejected - reason:Order id is not in 1 to {MAX_ORDER_ID}"
+    if session.client_id == MASTER_CLIENT_ID and _foreign_owners(gateway, session, request.order_id):
+        # What client 0 is shown of the others' orders it may cancel. Sent back changed it is no new order.
+        return codes.MISMATCH, codes.MISMATCH_TEXT
     if request.order_type not in ORDER_TYPES:
         return codes.UNSUPPORTED_ORDER_TYPE, codes.UNSUPPORTED_ORDER_TYPE_TEXT
     if request.tif and request.tif not in _TIFS:
@@ -83,39 +107,99 @@ def _ticket(gateway: "PaperGateway", session: Session, request: PlaceOrder, inst
     )
 
 
+def _foreign_owners(gateway: "PaperGateway", session: Session, order_id: int) -> set[int]:
+    """Other clients that have a working order of that id, as long as the client itself has none."""
+    owners = gateway.working.get(order_id, set[int]())
+    return set() if session.client_id in owners else set(owners)
+
+
 def cancel(gateway: "PaperGateway", session: Session, request: CancelOrder) -> None:
-    """Cancel an own order; client 0 may cancel those of others, which it sees under their ids."""
+    """Cancel an own order, or else the one working order of that id, whoever has placed it.
+
+    A client's own order of that id is meant also when it has ended, except by client 0, which is shown
+    the orders of all others under their ids.
+    """
     assert session.client_id is not None
-    exchange = gateway.exchange
+    order_id = request.order_id
+    if gateway.cannot_write:
+        session.error(
+            order_id,
+            codes.NOT_CANCELLABLE,
+            f"OrderId {order_id} that needs to be cancelled cannot be cancelled: {gateway.cannot_write}",
+        )
+        return
     owner = session.client_id
-    if owner == MASTER_CLIENT_ID and exchange.order(owner, request.order_id) is None:
-        others = (order for order in exchange.orders() if order.ticket.order_id == request.order_id)
-        owner = next((order.ticket.client_id for order in others), owner)
-    gateway.commit(exchange.cancel(owner, request.order_id, by_client_id=session.client_id))
+    foreign = _foreign_owners(gateway, session, order_id)
+    was_never_own = order_id >= gateway.exchange.next_order_id(owner)
+    if len(foreign) == 1 and (owner == MASTER_CLIENT_ID or was_never_own):
+        (owner,) = foreign
+    events = gateway.exchange.cancel(owner, order_id, by_client_id=owner)
+    gateway.commit(events)
+    if owner != session.client_id:
+        session.outbox.append(_tell_canceller(session, owner, order_id, events))
+
+
+def _tell_canceller(session: Session, owner: int, order_id: int, events: Sequence[Event]) -> Iterator[None]:
+    """Tell a client of its cancelling another's order: the status, under its own client id, and the error.
+
+    Client 0 is told of the order in any case.
+    """
+    assert session.client_id is not None
+    for event in events:
+        match event:
+            case OrderReported(order=order) if not session.sees_orders_of(owner):
+                if (order.ticket.client_id, order.ticket.order_id) == (owner, order_id):
+                    session.send(_status_message(order, session.client_id))
+            case OrderError() if (event.client_id, event.order_id) == (owner, order_id):
+                session.error(order_id, event.code, event.message)
+    yield
 
 
 def cancel_all(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    """The global cancel: every client's orders."""
-    gateway.commit(gateway.exchange.cancel_all())
+    """The global cancel: every client's orders. It is finished before any further request is served."""
+    gateway.chores.append(_cancel_all(gateway, session))
+
+
+def _cancel_all(gateway: "PaperGateway", session: Session) -> Iterator[None]:
+    working = [(client_id, order_id) for order_id, owners in gateway.working.items() for client_id in owners]
+    for first in range(0, len(working), CANCELLED_PER_STEP):
+        if gateway.cannot_write:
+            session.error(-1, codes.PROCESSING, f"Error processing request. {gateway.cannot_write}")
+            return
+        events: list[Event] = []
+        for client_id, order_id in working[first : first + CANCELLED_PER_STEP]:
+            if client_id in gateway.working.get(order_id, ()):
+                events += gateway.exchange.cancel(client_id, order_id, by_client_id=client_id)
+        gateway.commit(events)
+        yield
 
 
 def open_orders(gateway: "PaperGateway", session: Session, request: Any) -> None:
     """The client's own working orders; client 0 sees all."""
-    for order in gateway.exchange.orders():
-        if session.sees_orders_of(order.ticket.client_id):
-            report(session, order)
-    session.send(wire.open_order_end())
+    orders = [order for order in gateway.exchange.orders() if session.sees_orders_of(order.ticket.client_id)]
+    session.outbox.append(_list_open(session, orders))
 
 
 def all_open_orders(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    for order in gateway.exchange.orders():
-        report(session, order)
+    session.outbox.append(_list_open(session, gateway.exchange.orders()))
+
+
+def _list_open(session: Session, orders: Sequence[PaperOrder]) -> Iterator[None]:
+    for number, order in enumerate(orders, 1):
+        for message in order_messages(order):
+            session.send(message)
+        if number % LISTED_PER_STEP == 0:
+            yield
     session.send(wire.open_order_end())
 
 
 def completed_orders(gateway: "PaperGateway", session: Session, request: CompletedOrdersRequest) -> None:
     """Orders of all clients that have ended today. All come from the API, whether only those are wanted."""
-    for order in gateway.exchange.completed_orders():
+    session.outbox.append(_list_completed(session, gateway.exchange.completed_orders()))
+
+
+def _list_completed(session: Session, orders: Sequence[PaperOrder]) -> Iterator[None]:
+    for number, order in enumerate(orders, 1):
         session.send(
             wire.CompletedOrder(
                 order=_wire_order(order),
@@ -124,24 +208,30 @@ def completed_orders(gateway: "PaperGateway", session: Session, request: Complet
                 completed_status=order.completed_status,
             )
         )
+        if number % LISTED_PER_STEP == 0:
+            yield
     session.send(wire.completed_orders_end())
 
 
-def report(session: Session, order: PaperOrder) -> None:
-    """Tell a client how an order stands: the order, then its status."""
-    session.send(wire.OpenOrder(order=_wire_order(order)))
-    session.send(
-        wire.OrderStatus(
-            order_id=order.ticket.order_id,
-            client_id=order.ticket.client_id,
-            perm_id=order.perm_id,
-            status=order.status,
-            filled=order.filled,
-            remaining=order.remaining,
-            avg_fill_price=order.avg_fill_price,
-            last_fill_price=order.last_fill_price,
-            why_held=order.why_held,
-        )
+def order_messages(order: PaperOrder) -> tuple[Message, ...]:
+    """How an order stands: the order, then its status; of a cancelled one the status alone, as at IB."""
+    status = _status_message(order, order.ticket.client_id)
+    if order.status is IBStatus.CANCELLED:
+        return (status,)
+    return (wire.OpenOrder(order=_wire_order(order)), status)
+
+
+def _status_message(order: PaperOrder, client_id: int) -> Message:
+    return wire.OrderStatus(
+        order_id=order.ticket.order_id,
+        client_id=client_id,
+        perm_id=order.perm_id,
+        status=order.status,
+        filled=order.filled,
+        remaining=order.remaining,
+        avg_fill_price=order.avg_fill_price,
+        last_fill_price=order.last_fill_price,
+        why_held=order.why_held,
     )
 
 
@@ -165,35 +255,28 @@ def _wire_order(order: PaperOrder) -> wire.WireOrder:
     )
 
 
-def report_execution(session: Session, execution: PaperExecution, req_id: int = -1) -> None:
-    """Tell a client of a fill, live or in answer to the request `req_id`."""
-    session.send(
-        wire.Execution(
-            req_id=req_id,
-            order_id=execution.order_id,
-            client_id=execution.client_id,
-            perm_id=execution.perm_id,
-            contract=wire_contract(execution.instrument),
-            exec_id=execution.exec_id,
-            time=execution.time,
-            account=execution.account,
-            exchange=execution.exchange,
-            side="BOT" if execution.side is Side.BUY else "SLD",
-            quantity=execution.quantity,
-            price=execution.price,
-            cumulative_quantity=execution.cumulative_quantity,
-            avg_price=execution.avg_price,
-            order_ref=execution.order_ref,
-        )
+def execution_message(execution: PaperExecution, req_id: int = -1) -> Message:
+    """A fill, live or in answer to the request `req_id`."""
+    return wire.Execution(
+        req_id=req_id,
+        order_id=execution.order_id,
+        client_id=execution.client_id,
+        perm_id=execution.perm_id,
+        contract=wire_contract(execution.instrument),
+        exec_id=execution.exec_id,
+        time=execution.time,
+        account=execution.account,
+        exchange=execution.exchange,
+        side="BOT" if execution.side is Side.BUY else "SLD",
+        quantity=execution.quantity,
+        price=execution.price,
+        cumulative_quantity=execution.cumulative_quantity,
+        avg_price=execution.avg_price,
+        order_ref=execution.order_ref,
     )
 
 
-def report_commission(session: Session, execution: PaperExecution) -> None:
-    session.send(
-        wire.commission_report(
-            execution.exec_id,
-            execution.commission,
-            execution.instrument.currency,
-            execution.realized_pnl,
-        )
+def commission_message(execution: PaperExecution) -> Message:
+    return wire.commission_report(
+        execution.exec_id, execution.commission, execution.instrument.currency, execution.realized_pnl
     )

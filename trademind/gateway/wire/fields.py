@@ -22,6 +22,12 @@ _LARGEST_EXPONENT = 30
 """Numbers beyond 1e30, or finer than 1e-30, are nonsense here, and spelling them out would be long."""
 
 
+MAX_TEXT: Final = 4_000
+"""Characters of one field. The longest that clients have reason to send are lists of tags, far shorter."""
+MAX_NAME: Final = 300
+"""Characters of a text that is kept and sent to others, such as an order's reference."""
+
+
 class FieldError(Exception):
     """A field is missing or does not hold what it should."""
 
@@ -74,12 +80,26 @@ class FieldReader:
         """The next field.
 
         Raises:
-            FieldError: there is none.
+            FieldError: there is none, or it is longer than `MAX_TEXT`.
         """
+        return self._text(f"field {self._next + 1}", MAX_TEXT)
+
+    def _text(self, what: str, longest: int) -> str:
         if self._next >= len(self._fields):
             raise FieldError(f"the message ends after {len(self._fields)} fields")
+        field = self._fields[self._next]
+        if len(field) > longest:
+            raise FieldError(f"{what} is longer than {longest} characters")
         self._next += 1
-        return self._fields[self._next - 1]
+        return field
+
+    def name(self, what: str) -> str:
+        """The next field, which is kept: `what` it is, in words, for the error if it is too long.
+
+        Raises:
+            FieldError: there is none, or it is longer than `MAX_NAME`.
+        """
+        return self._text(f"the {what}", MAX_NAME)
 
     def skip(self, count: int = 1) -> None:
         for _ in range(count):

@@ -25,6 +25,25 @@ class Message:
         return encode_fields(self.fields(version))
 
 
+class Shared(Message):
+    """A message that goes to several clients: laid out once for each version among them."""
+
+    __slots__ = ("_encoded", "_message")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._encoded: dict[int, bytes] = {}
+
+    def fields(self, version: int) -> Iterable[Value]:
+        return self._message.fields(version)
+
+    def encode(self, version: int) -> bytes:
+        encoded = self._encoded.get(version)
+        if encoded is None:
+            encoded = self._encoded[version] = self._message.encode(version)
+        return encoded
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error(Message):
     """An error, a warning or a notice; `req_id` is -1 where it is about no request."""

@@ -67,13 +67,13 @@ def read_place_order(reader: FieldReader, version: int) -> PlaceOrder:
     contract = read_contract(reader)
     more = _Attributes(reader)
     reader.skip(2)  # security id and its type: the contract is named otherwise
-    action, quantity, order_type = reader.text(), reader.number(), reader.text()
+    action, quantity, order_type = reader.name("action"), reader.number(), reader.name("order type")
     limit_price, aux_price = reader.number(), reader.number()
-    tif = reader.text()
+    tif = reader.name("time in force")
     more.read("OCA group")
-    account = reader.text()
+    account = reader.name("account")
     reader.skip(2)  # open or close, origin: for institutions
-    order_ref, transmit = reader.text(), reader.flag()
+    order_ref, transmit = reader.name("order reference"), reader.flag()
     more.read("parent order", "block order", "sweep to fill", "display size", "trigger method")
     outside_rth = reader.flag()
     more.read("hidden")

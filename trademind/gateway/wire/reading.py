@@ -127,7 +127,7 @@ def _number(kind: Callable[[int], Any], *, skip: int = 1) -> _Reader:
 def _account_model(kind: Callable[[int, str, str], Any], *, skip: int = 1) -> _Reader:
     def read(reader: FieldReader, version: int) -> Any:
         reader.skip(skip)
-        return kind(reader.integer(), reader.text(), reader.text())
+        return kind(reader.integer(), reader.name("account"), reader.name("model code"))
 
     return read
 
@@ -161,7 +161,7 @@ def _cancel_order(reader: FieldReader, version: int) -> CancelOrder:
 
 def _account_updates(reader: FieldReader, version: int) -> AccountUpdatesRequest:
     reader.skip()
-    return AccountUpdatesRequest(reader.flag(), reader.text())
+    return AccountUpdatesRequest(reader.flag(), reader.name("account"))
 
 
 def _executions(reader: FieldReader, version: int) -> ExecutionsRequest:
@@ -239,7 +239,9 @@ def _account_summary(reader: FieldReader, version: int) -> AccountSummaryRequest
 
 
 def _pnl_single(reader: FieldReader, version: int) -> PnLSingleRequest:
-    return PnLSingleRequest(reader.integer(), reader.text(), reader.text(), reader.integer())
+    return PnLSingleRequest(
+        reader.integer(), reader.name("account"), reader.name("model code"), reader.integer()
+    )
 
 
 def _matching_symbols(reader: FieldReader, version: int) -> MatchingSymbolsRequest:

@@ -1,0 +1,88 @@
+"""What clients are told of the exchange's events.
+
+Strategy: a commit makes one `News` of its events, for all clients; a client that may know of it is told
+in its own time, out of its outbox. Messages are made when the first client is told and laid out once for
+each version, so many clients cost little more than one, and a burst of events holds nobody up.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from trademind.gateway.engine.model import (
+    CommissionReported,
+    Event,
+    Executed,
+    Instrument,
+    OrderError,
+    OrderReported,
+    PortfolioChanged,
+)
+from trademind.gateway.handlers import account, orders
+from trademind.gateway.session import Session
+from trademind.gateway.wire.messages import Message, Shared
+
+if TYPE_CHECKING:
+    from trademind.gateway.gateway import PaperGateway
+
+TOLD_PER_STEP: Final = 25
+"""Events told in one step: a few milliseconds of work."""
+
+
+class News:
+    """Events in their order, and the messages that tell of them."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self._messages: dict[int, tuple[Message, ...]] = {}
+
+    def messages(self, index: int) -> tuple[Message, ...]:
+        """What tells of one event; nothing for events that are told in other ways."""
+        made = self._messages.get(index)
+        if made is None:
+            made = self._messages[index] = tuple(Shared(each) for each in _messages(self.events[index]))
+        return made
+
+    def concerns(self, session: Session) -> bool:
+        """Whether a client may know of any of it."""
+        return any(_concerns(session, event) for event in self.events)
+
+
+def _messages(event: Event) -> tuple[Message, ...]:
+    match event:
+        case OrderReported(order=order):
+            return orders.order_messages(order)
+        case Executed(execution=execution):
+            return (orders.execution_message(execution),)
+        case CommissionReported(execution=execution):
+            return (orders.commission_message(execution),)
+    return ()
+
+
+def _concerns(session: Session, event: Event) -> bool:
+    match event:
+        case OrderReported(order=order):
+            return session.sees_orders_of(order.ticket.client_id)
+        case Executed(execution=execution) | CommissionReported(execution=execution):
+            return session.sees_orders_of(execution.client_id)
+        case OrderError(client_id=client_id):
+            return session.client_id == client_id
+    return True
+
+
+def tell(gateway: "PaperGateway", session: Session, news: News) -> Iterator[None]:
+    """Tell one client of events, as far as they are its business; of the account as it then is, at last."""
+    changed: dict[int, Instrument] = {}
+    for index, event in enumerate(news.events):
+        if index and index % TOLD_PER_STEP == 0:
+            yield
+        if not _concerns(session, event):
+            continue
+        if isinstance(event, OrderError):
+            session.error(event.order_id, event.code, event.message)
+        elif isinstance(event, PortfolioChanged):
+            changed[event.instrument.con_id] = event.instrument
+        else:
+            for message in news.messages(index):
+                session.send(message)
+    if changed:
+        account.portfolio_changed(gateway, session, changed.values())
