@@ -113,6 +113,9 @@ def make_execution(number: int, **changes: Any) -> Execution:
 class MemoryBroker:
     """A broker that keeps what it is given. `failure`, where set, is what every call ends in."""
 
+    async def disconnect(self) -> None:
+        self.session = replace(self.session, state=SessionState.STOPPED)
+
     session: SessionInfo = READY
     failure: Exception | None = None
     account: Account = field(
@@ -170,7 +173,7 @@ class MemoryBroker:
         self._answer()
         return tuple(
             order
-            for order in sorted(self.orders, key=lambda order: order.created_at, reverse=True)
+            for order in sorted(self.orders, key=lambda order: order.perm_id or 0, reverse=True)
             if working is None or working is not order.status.is_done
         )
 

@@ -28,6 +28,8 @@ from trademind.errors import (
     NoAnswer,
     NotConnected,
     NotSynchronised,
+    OrderNotFound,
+    OrderNotWorking,
     OrderOutcomeUnknown,
     OrderRejected,
     PacingViolation,
@@ -437,6 +439,48 @@ async def test_a_refused_change_does_not_fail_a_cancel(broker: IBKRBroker) -> No
     assert isinstance(changed, OrderRejected)
     assert not isinstance(canceled, BaseException)
     assert canceled.status is OrderStatus.CANCELED
+
+
+async def test_a_change_that_came_too_late_says_so(broker: IBKRBroker) -> None:
+    placed = await broker.place_order(resting())
+    await broker.modify_order(placed.id, OrderChange(limit_price=Decimal("1.01")))
+    changes = [OrderChange(quantity=Decimal(7)), OrderChange(limit_price=Decimal("1.02"))]
+    *changed, canceled = await asyncio.gather(
+        *(broker.modify_order(placed.id, change) for change in changes),
+        broker.cancel_order(placed.id),
+        return_exceptions=True,
+    )
+    assert not isinstance(canceled, BaseException)
+    final = await broker.get_order(placed.id)
+    for change, outcome in zip(changes, changed, strict=True):
+        if isinstance(outcome, OrderNotWorking):
+            continue
+        assert not isinstance(outcome, BaseException)
+        assert change.quantity in (None, final.quantity)
+        assert change.limit_price in (None, final.limit_price)
+    assert any(isinstance(outcome, OrderNotWorking) for outcome in changed)
+
+
+async def test_asking_for_orders_that_do_not_exist_leaves_nothing(broker: IBKRBroker) -> None:
+    for number in range(20):
+        with pytest.raises(OrderNotFound):
+            await broker.modify_order(f"nope-{number}", OrderChange(quantity=Decimal(1)))
+    assert broker._orders._changing == {}
+
+
+async def test_orders_of_before_a_restart_keep_their_order_and_invent_no_times(
+    gateway: PaperGatewayServer,
+) -> None:
+    async with IBKRBroker(port=gateway.port) as before:
+        for key in ("first", "second", "third"):
+            await before.place_order(
+                order(client_order_id=key) if key == "second" else resting(client_order_id=key)
+            )
+        (fill,) = await before.get_executions()
+    async with IBKRBroker(port=gateway.port) as after:
+        found = await after.get_orders()
+    assert [o.id for o in found] == ["third", "second", "first"]
+    assert {o.id: o.created_at for o in found} == {"first": None, "second": fill.time, "third": None}
 
 
 async def test_a_short_sale_and_an_unknown_time_zone_are_understood(broker: IBKRBroker, proxy: Proxy) -> None:

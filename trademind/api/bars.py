@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Self
 
-from trademind.api.paging import NOT_OURS, decode, encode
+from trademind.api.paging import NOT_OURS, decode, encode, moment, time_of
 from trademind.domain import Bar, BarRequest
 from trademind.errors import Invalid
 
-MAX_BARS = 100_000
+MAX_BARS = 12_000
 """Bars that one request may span, by the calendar. More is slow to fetch and refused by IB anyway."""
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -75,8 +75,8 @@ class BarWindow:
             raise Invalid([("duration", "give either a start or a duration")])
         if token is not None:
             start, end = _position(token)
-        for name, moment in (("start", start), ("end", end)):
-            if moment is not None and moment < EARLIEST:
+        for name, given in (("start", start), ("end", end)):
+            if given is not None and given < EARLIEST:
                 raise Invalid([(name, f"must not be before {EARLIEST.year}")])
         if end is not None and end >= now:
             # Then the last bar may be the one that is forming.
@@ -115,7 +115,9 @@ class BarWindow:
         if len(inside) <= limit:
             return inside, None
         # The next page has the same end, also where that was "now": a window does not grow on the way.
-        return inside[:limit], encode((inside[limit].time, (self.end or self.now).isoformat()))
+        return inside[:limit], encode(
+            "bars", (moment(inside[limit].time), (self.end or self.now).isoformat())
+        )
 
 
 def _seconds(duration: str) -> int:
@@ -124,8 +126,8 @@ def _seconds(duration: str) -> int:
 
 
 def _position(token: str) -> tuple[datetime, datetime]:
-    start, until = decode(token)
+    start, until = decode("bars", token)
     try:
-        return start, datetime.fromisoformat(until).astimezone(UTC)
+        return time_of(start), datetime.fromisoformat(until).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise Invalid([("page_token", NOT_OURS)]) from error

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
 from pydantic import Field
@@ -26,38 +26,54 @@ PageToken = Annotated[
 NOT_OURS = "is not one that this list gave; start again without it"
 
 
-def newest_first(
-    items: Iterable[T], *, key: Callable[[T], tuple[datetime, str]], limit: int, token: str | None
-) -> tuple[list[T], str | None]:
-    """One page of `items` in descending order of `key` (a time and a name unique among them).
+Position = tuple[int, str]
+"""A number that says where an item stands, and a name unique among those at the same place."""
 
-    Returns the page and the token of the next one, None on the last.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def moment(time: datetime) -> int:
+    """A time as a position's number: microseconds since 1970."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def time_of(number: int) -> datetime:
+    """The time of a position's number. Raises `OverflowError` for one that no time has."""
+    return _EPOCH + number * _MICROSECOND
+
+
+def newest_first(
+    items: Iterable[T], *, key: Callable[[T], Position], limit: int, token: str | None, of: str
+) -> tuple[list[T], str | None]:
+    """One page of `items` in descending order of `key`.
+
+    Returns the page and the token of the next one, None on the last. `of` names the list, so that another
+    one's token is told from its own.
 
     Raises:
-        Invalid: a token that no page gave.
+        Invalid: a token that no page of this list gave.
     """
     ordered = sorted(items, key=key, reverse=True)
     if token is not None:
-        after = decode(token)
+        after = decode(of, token)
         ordered = [item for item in ordered if key(item) < after]
     page = ordered[:limit]
-    return page, encode(key(page[-1])) if len(ordered) > limit else None
+    return page, encode(of, key(page[-1])) if len(ordered) > limit else None
 
 
-def encode(position: tuple[datetime, str]) -> str:
+def encode(of: str, position: Position) -> str:
     """A position as an opaque token, safe in a URL."""
-    moment, name = position
-    return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), name]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps([of, *position]).encode()).decode().rstrip("=")
 
 
-def decode(token: str) -> tuple[datetime, str]:
+def decode(of: str, token: str) -> Position:
     """The position in a token made by `encode`. Raises `Invalid` for any other text."""
     try:
         padded = token.encode("ascii") + b"=" * (-len(token) % 4)
-        moment, name = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if not isinstance(name, str):
-            raise TypeError("a position is a time and a name")
-        # A naive time could not be compared with the items' own.
-        return datetime.fromisoformat(moment).astimezone(UTC), name
-    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
+        made_of, number, name = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise Invalid([("page_token", NOT_OURS)]) from error
+    if made_of != of or type(number) is not int or not isinstance(name, str):
+        raise Invalid([("page_token", NOT_OURS)])
+    return number, name

@@ -7,6 +7,7 @@ its own name), and whatever changes something must not carry another site's Orig
 Written as one plain ASGI layer with one pass over the headers, because every request pays for it.
 """
 
+import asyncio
 import itertools
 import logging
 import re
@@ -16,7 +17,15 @@ from collections.abc import Iterable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trademind.api.errors import problem, problem_headers
-from trademind.errors import HostNotAllowed, InternalError, OriginNotAllowed, TooLarge, TradeMindError
+from trademind.errors import (
+    HostNotAllowed,
+    InternalError,
+    OrderOutcomeUnknown,
+    OriginNotAllowed,
+    TooLarge,
+    TradeMindError,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +64,8 @@ class Guard:
                 host = value
                 hosts += 1
             elif name == b"origin":
-                origin = value
+                # Two of them are one that is no server's.
+                origin = value if origin is None else origin + b", " + value
             elif name == b"content-length":
                 length = value
             elif name == b"x-request-id":
@@ -84,6 +94,11 @@ class Guard:
             if started:
                 raise
             await _refuse(scope, answer, error, request_id)
+        except asyncio.CancelledError:
+            # The server is stopping and waits no longer. Whoever sent a command must not take that for a no.
+            if not started:
+                await _refuse(scope, answer, _cut_short(scope), request_id)
+            raise
         except Exception:
             # The edge of the request: a fault of ours, which the caller learns of without its details.
             log.exception("%s %s failed (request %s)", scope.get("method", "WS"), scope["path"], request_id)
@@ -112,6 +127,14 @@ class Guard:
                     f"a page of {origin.decode('latin-1')!r} may not change anything here; "
                     "only pages of this server may"
                 )
+
+
+def _cut_short(scope: Scope) -> TradeMindError:
+    if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
+        return OrderOutcomeUnknown(
+            "the server stopped before the answer was there; see what became of it before trying again"
+        )
+    return Unavailable("the server is stopping")
 
 
 async def _bounded(receive: Receive, length: bytes | None) -> Receive:

@@ -32,6 +32,10 @@ class Broker(Protocol):
         """Where the session stands. Always answers, connected or not."""
         ...
 
+    async def disconnect(self) -> None:
+        """End the session for good. Calls that wait are told at once; those that come fail."""
+        ...
+
     async def get_account(self) -> Account:
         """The account's figures.
 

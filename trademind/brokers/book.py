@@ -7,6 +7,7 @@ been reported is None.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,7 +26,7 @@ from trademind.domain import (
     Position,
     Side,
 )
-from trademind.domain.orders import FOREIGN, TRANSITIONS, is_key
+from trademind.domain.orders import FOREIGN, TRANSITIONS, is_key, plain
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +185,8 @@ class Book:
     def orders(self) -> tuple[Order, ...]:
         """All orders, newest first."""
         return tuple(
-            sorted(self._orders.values(), key=lambda o: (o.created_at, o.perm_id or 0), reverse=True)
+            # IB numbers orders as they come; those that it has not acknowledged are the newest.
+            sorted(self._orders.values(), key=lambda o: o.perm_id or math.inf, reverse=True)
         )
 
     def order_of(self, client_id: int | None, ib_order_id: int | None, perm_id: int) -> Order | None:
@@ -239,7 +241,7 @@ class Book:
                 remaining_quantity=quantity - filled,
                 avg_fill_price=None,
                 commission=None,
-                created_at=now,
+                created_at=min((fill.time for fill in fills), default=None),
                 updated_at=now,
                 external=not own,
             )
@@ -306,7 +308,7 @@ class Book:
                 if order.status is OrderStatus.UNKNOWN and is_new_connection:
                     self.give_reason(order, OrderStatus.NEVER_SENT, "IB does not know this order")
             elif order.perm_id not in reported:
-                is_of_today = self._clock.now() - order.created_at < timedelta(days=1)
+                is_of_today = self._clock.now() - order.updated_at < timedelta(days=1)
                 if order.tif == "DAY" and not is_of_today:
                     self.give_reason(order, OrderStatus.EXPIRED, "its day is over")
                 else:
@@ -331,7 +333,7 @@ class Book:
                 order,
                 filled_quantity=filled,
                 remaining_quantity=order.quantity - filled,
-                avg_fill_price=(cost / filled).quantize(AVG_PRICE_STEP),
+                avg_fill_price=plain((cost / filled).quantize(AVG_PRICE_STEP)),
             )
             commissions = [fill.commission for fill in fills if fill.commission is not None]
             is_complete = len(commissions) == len(fills)

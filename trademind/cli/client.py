@@ -68,6 +68,8 @@ class Server:
             answer.raise_for_status()
             return answer.json()
         except (httpx.HTTPStatusError, ValueError) as error:
+            if method != "GET" and answer.status_code >= 500:
+                raise self._broken(method, httpx.HTTPError(f"HTTP {answer.status_code}")) from error
             detail = f"what answers at {self.url} is not TradeMind (HTTP {answer.status_code})"
             raise CommandFailed.because(Exit.UNREACHABLE, "not_trademind", detail) from error
 

@@ -103,7 +103,7 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         try:
             await stack.enter_async_context(gateway)
         except OSError as error:
-            raise cannot_listen(error, host, port, setting="--host") from error
+            raise cannot_listen(error, host, port, settings=("--host", "--port")) from error
         account_id = gateway.core.exchange.account_id
         if as_json:
             print_json({"host": host, "port": gateway.port, "account_id": account_id}, in_one_line=True)

@@ -14,11 +14,13 @@ def configure_logging(level: str) -> None:
     )
     for name in ("ib_async", "uvicorn", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # What it says of a connection that failed, the session's supervisor says, too, with what to do about it.
-    logging.getLogger("ib_async.client").setLevel(logging.CRITICAL)
+    # What these say of failed connections and of ticks of a line just given up, the session says better or
+    # knows already. A message that cannot be decoded is still reported, by ib_async.Decoder.
+    for name in ("ib_async.client", "ib_async.wrapper"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def listen(host: str, port: int, *, setting: str) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on `host` and `port` (0 takes a free one).
 
     It listens at once: two programs can bind the same port, only one can listen on it.
@@ -32,19 +34,21 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family, backlog=1024)
     except OSError as error:
-        raise cannot_listen(error, host, port, setting=setting) from error
+        names = ("TRADEMIND_SERVER__HOST", "--port")
+        raise cannot_listen(error, host, port, settings=names) from error
 
 
-def cannot_listen(error: OSError, host: str, port: int, *, setting: str) -> CommandFailed:
-    """Why nobody can listen there, in one line that says what to do."""
+def cannot_listen(error: OSError, host: str, port: int, *, settings: tuple[str, str]) -> CommandFailed:
+    """Why nobody can listen there, in one line that says what to do. `settings` name host and port."""
+    host_setting, port_setting = settings
     where = f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
-        detail = f"{where} is in use by another program; stop that one, or choose another --port"
+        detail = f"{where} is in use by another program; stop that one, or choose another {port_setting}"
         return CommandFailed.because(Exit.FAILED, "port_in_use", detail)
     if error.errno == errno.EACCES:
-        detail = f"{where}: this user may not listen on ports below 1024; choose another --port"
+        detail = f"{where}: this user may not listen on ports below 1024; choose another {port_setting}"
         return CommandFailed.because(Exit.FAILED, "port_not_allowed", detail)
     reason = error.strerror or str(error)
     return CommandFailed.because(
-        Exit.USAGE, "settings_invalid", f"{setting}: cannot listen on {where} ({reason})"
+        Exit.USAGE, "settings_invalid", f"{host_setting}: cannot listen on {where} ({reason})"
     )

@@ -29,7 +29,7 @@ def start(
         settings = load_settings(**({"server": given} if given else {}))
         configure_logging(settings.server.log_level)
         # Before the session opens: a second server must not disturb the first one's.
-        with listen(settings.server.host, settings.server.port, setting="TRADEMIND_SERVER__HOST") as sock:
+        with listen(settings.server.host, settings.server.port) as sock:
             if not settings.server.is_loopback:
                 log.warning(
                     "listening on %s: there is no login, whoever can reach it can trade", settings.server.host

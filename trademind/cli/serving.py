@@ -12,6 +12,7 @@ import typer
 import uvicorn
 
 import trademind
+from trademind.aio import Tasks
 from trademind.api import create_app
 from trademind.api.lifespan import OpenedRuntime
 from trademind.cli.listening import cannot_listen
@@ -23,8 +24,10 @@ from trademind.settings import BrokerKind, Settings
 
 FIRST_SESSION = 5.0
 """Seconds the banner waits for the session, so that it can say which account it is."""
+DRAIN_AFTER = 2.0
+"""Seconds that requests under way get to finish at shutdown; then the session ends and tells them so."""
 GRACE = 5
-"""Seconds that requests under way get to finish at shutdown."""
+"""Seconds after which what is still there is cut off."""
 
 
 def serve(settings: Settings, sock: socket.socket, as_json: bool) -> None:
@@ -47,7 +50,9 @@ def serve(settings: Settings, sock: socket.socket, as_json: bool) -> None:
             raise
         except OSError as error:
             port = settings.paper.port
-            failures.append(cannot_listen(error, "127.0.0.1", port, setting="TRADEMIND_PAPER__PORT"))
+            failures.append(
+                cannot_listen(error, "127.0.0.1", port, settings=("host", "TRADEMIND_PAPER__PORT"))
+            )
             raise
 
     # A failure that says in one line what to do needs no traceback of uvicorn's beside it.
@@ -90,6 +95,17 @@ class _Server(uvicorn.Server):
         while not (self.should_exit or self._is_settled() or time.monotonic() > until):  # noqa: ASYNC110 - a broker tells its state when asked
             await asyncio.sleep(0.02)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tasks = Tasks()
+        tasks.spawn(self._drain(), name="drain")
+        await super().shutdown(sockets)
+        await tasks.cancel_all()
+
+    async def _drain(self) -> None:
+        """End the session while whoever waits for it can still be answered."""
+        await asyncio.sleep(DRAIN_AFTER)
+        await self._opened[0].broker.disconnect()
 
     def _is_settled(self) -> bool:
         session = self._opened[0].broker.session

@@ -145,6 +145,13 @@ def exact(value: Any, name: str) -> Decimal:
     return number
 
 
+def plain(number: Decimal) -> Decimal:
+    """10.0 as 10 and 1E+2 as 100: the same number without trailing zeros or an exponent."""
+    number = number.normalize()
+    exponent = number.as_tuple().exponent
+    return number.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else number
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
     """An order as somebody asks for it.
@@ -321,7 +328,9 @@ class Order:
     avg_fill_price: Decimal | None
     commission: Decimal | None
     """Sum of its fills' commissions; None until every fill has its report."""
-    created_at: datetime
+    created_at: datetime | None
+    """When it was placed; for one of before this process, when it first filled. None where neither is known:
+    IB does not tell."""
     updated_at: datetime
     external: bool
     """Placed by another client id or by hand in TWS."""

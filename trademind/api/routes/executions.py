@@ -1,12 +1,11 @@
 """Executions: the fills, with their commissions."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from trademind.api.deps import BrokerDep, as_of
-from trademind.api.paging import Limit, PageToken, newest_first
+from trademind.api.paging import Limit, PageToken, Position, moment, newest_first
 from trademind.api.schemas.base import In, time
 from trademind.api.schemas.orders import ExecutionOut, ExecutionsPage
 from trademind.api.schemas.problem import problems
@@ -23,9 +22,14 @@ class ExecutionFilter(In):
 
 @router.get("", responses=problems(404, 422, 503))
 async def list_executions(broker: BrokerDep, wanted: Annotated[ExecutionFilter, Query()]) -> ExecutionsPage:
-    """Fills of this day, newest first, of one order or of all."""
+    """This day's fills, newest first, of one order or of all.
+
+    Those of other clients are read from IB when the session connects.
+    """
     executions = await broker.get_executions(order_id=wanted.order_id)
-    page, following = newest_first(executions, key=_position, limit=wanted.limit, token=wanted.page_token)
+    page, following = newest_first(
+        executions, key=_position, limit=wanted.limit, token=wanted.page_token, of="executions"
+    )
     session = broker.session
     return ExecutionsPage(
         account_id=session.account_id,
@@ -36,5 +40,5 @@ async def list_executions(broker: BrokerDep, wanted: Annotated[ExecutionFilter, 
     )
 
 
-def _position(execution: Execution) -> tuple[datetime, str]:
-    return execution.time, execution.exec_id
+def _position(execution: Execution) -> Position:
+    return moment(execution.time), execution.exec_id

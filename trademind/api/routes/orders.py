@@ -1,12 +1,11 @@
 """Orders: place, look at, change, cancel."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from trademind.api.deps import BrokerDep, PlacingDep, as_of
-from trademind.api.paging import Limit, PageToken, newest_first
+from trademind.api.paging import Limit, PageToken, Position, newest_first
 from trademind.api.schemas.base import In, time
 from trademind.api.schemas.orders import OrderChangeIn, OrderIn, OrderOut, OrdersOut, OrdersPage
 from trademind.api.schemas.problem import problems
@@ -20,6 +19,9 @@ router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=StrictRout
 OrderId = Annotated[
     str, Path(max_length=100, description="TradeMind's id of the order, or its client order id.")
 ]
+
+
+_NOT_NUMBERED_YET = 2**63
 
 
 class OrderFilter(In):
@@ -47,7 +49,11 @@ async def place(
         str | None, Header(description="Another way to give `client_order_id`.")
     ] = None,
 ) -> OrderOut:
-    """Place an order. With a key, asking again is safe: it never makes a second order."""
+    """Place an order. With a key, asking again is safe: it never makes a second order.
+
+    The answer to a repeated key is the order as it stands, whatever became of it: one that is `rejected` or
+    `never_sent` needs a new key to be placed after all.
+    """
     request = order.request(_key(order.client_order_id, idempotency_key))
     async with placing.holding(request.client_order_id):
         known = await _is_known(broker, request)
@@ -78,13 +84,18 @@ async def _is_known(broker: Broker, request: OrderRequest) -> bool:
 
 @router.get("", responses=problems(422, 503))
 async def list_orders(broker: BrokerDep, wanted: Annotated[OrderFilter, Query()]) -> OrdersPage:
-    """Orders of this day and those still working, newest first."""
+    """This server's orders, newest first, and this day's completed orders of the whole account.
+
+    What other clients have completed is read from IB when the session connects.
+    """
     working = None if wanted.status is None else wanted.status == "working"
     orders = await broker.get_orders(working=working)
     if wanted.symbol is not None:
         symbol = wanted.symbol.strip().upper()
         orders = tuple(order for order in orders if order.contract.symbol == symbol)
-    page, following = newest_first(orders, key=_position, limit=wanted.limit, token=wanted.page_token)
+    page, following = newest_first(
+        orders, key=_position, limit=wanted.limit, token=wanted.page_token, of="orders"
+    )
     session = broker.session
     return OrdersPage(
         account_id=session.account_id,
@@ -95,8 +106,9 @@ async def list_orders(broker: BrokerDep, wanted: Annotated[OrderFilter, Query()]
     )
 
 
-def _position(order: Order) -> tuple[datetime, str]:
-    return order.created_at, order.id
+def _position(order: Order) -> Position:
+    # IB numbers orders as they come, also those of before a restart, whose times it does not tell.
+    return order.perm_id or _NOT_NUMBERED_YET, order.id
 
 
 @router.get("/{order_id}", responses=problems(404, 422, 503))

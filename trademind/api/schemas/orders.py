@@ -192,7 +192,7 @@ class OrderOut(Out):
     remaining_quantity: Quantity
     avg_fill_price: Price | None
     commission: Price | None = Field(description="Null until every fill has its report.")
-    created_at: Time
+    created_at: Time | None
     updated_at: Time
     external: bool = Field(description="Placed by another client id, or by hand in TWS.")
     reason: str | None = Field(description="Why it was rejected or cancelled, in IB's words.")
@@ -226,7 +226,7 @@ class OrderOut(Out):
             remaining_quantity=quantity(order.remaining_quantity),
             avg_fill_price=price(order.avg_fill_price),
             commission=price(order.commission),
-            created_at=time(order.created_at),
+            created_at=None if order.created_at is None else time(order.created_at),
             updated_at=time(order.updated_at),
             external=order.external,
             reason=order.reason,

@@ -27,6 +27,7 @@ from trademind.domain import (
     SecType,
     Side,
 )
+from trademind.domain.orders import plain
 
 _UNSET = 1.7976931348623157e308  # the largest double: IB's "not set"
 _UNSET_INT = 2**31 - 1
@@ -48,13 +49,7 @@ def decimal_or_none(value: float | Decimal | str | None) -> Decimal | None:
         return None
     if not number.is_finite() or abs(number) >= Decimal("1e300"):
         return None
-    return _plain(number)
-
-
-def _plain(number: Decimal) -> Decimal:
-    """10.0 as 10, and 1E+2 as 100: without the noise of float notation."""
-    number = number.normalize()
-    return number.quantize(Decimal(1)) if number.as_tuple().exponent > 0 else number  # type: ignore[operator]
+    return plain(number)
 
 
 def _float_or_none(value: float) -> float | None:

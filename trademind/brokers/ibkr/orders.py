@@ -224,6 +224,7 @@ class Orders:
         return await asyncio.shield(self._command(self._modify(order_id, change), f"modify {order_id}"))
 
     async def _modify(self, order_id: str, change: OrderChange) -> Order:
+        self._working(order_id)
         # One change of an order at a time: the second has to start from what the first has made of it.
         async with self._changing.setdefault(order_id, asyncio.Lock()):
             try:
@@ -254,13 +255,16 @@ class Orders:
             ib_order.tif = change.tif.value
         ib_order.transmit = True
 
-        def is_changed(now: Order) -> bool:
-            return now.status.is_done or (
+        def has_terms(now: Order) -> bool:
+            return (
                 now.quantity == quantity
                 and (change.limit_price is None or now.limit_price == change.limit_price)
                 and (change.stop_price is None or now.stop_price == change.stop_price)
                 and (change.tif is None or now.tif == change.tif)
             )
+
+        def is_changed(now: Order) -> bool:
+            return now.status.is_done or has_terms(now)
 
         with self._waiting(_Waiter(order.id, is_changed, _REFUSES_CHANGE)) as waiter:
             session.ib.client.placeOrder(order.ib_order_id, ib_contract, ib_order)
@@ -273,7 +277,10 @@ class Orders:
                 raise NoAnswer(
                     f"IB did not confirm the change of {order.id}; read the order before trying again"
                 ) from None
-        return self._known(order_id)
+        order = self._known(order_id)
+        if not has_terms(order):
+            raise OrderNotWorking(f"order {order_id} was {order.status} before the change reached it")
+        return order
 
     def _on_record(self, session: Session, order: Order) -> tuple[ib_async.Contract, ib_async.Order]:
         """The order with everything IB has on it, to be sent back with a few fields changed."""
