@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOREGROUND = re.compile(r"^(make start|trademind (server|gateway) start)")
-VARYING = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|-?\d+(\.\d+)+|\d{3,}|\d\d:\d\d(:\d\d)?")
+VARYING = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|-?\d+(\.\d+)+|\d{3,}|E[SD]T|\d\d:\d\d(:\d\d)?")
 FIXED = {"100000.00"}
 PERM_IDS = 1_000_000_000
 """Integers from here on are IB's permanent ids, which differ each time."""

@@ -42,12 +42,13 @@ async def account_reads(trademind_port: int, bare_port: int) -> None:
         print(f"| {name} | {rate:,.0f} | {rate / bare:.2f} | {result.p50:.2f} | {result.p99:.2f} |")
 
 
-async def order_round_trips(port: int) -> None:
+async def order_round_trips(port: int, bare_port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         gateway_port = (await client.get("/api/system/connection")).json()["port"]
     rows = {
         "bare ib_async, placeOrder to first status": await orders.over_ib_async(gateway_port, ORDERS),
-        "TradeMind, POST /api/orders to 201": await orders.over_http(port, ORDERS),
+        "bare FastAPI POST, same model, no broker": await orders.over_http(bare_port, "/orders", ORDERS),
+        "TradeMind, POST /api/orders to 201": await orders.over_http(port, "/api/orders", ORDERS),
     }
     print(f"\nOrder round trip, {ORDERS} resting limit orders one after the other, the same paper gateway\n")
     print("| client | p50 ms | p99 ms |\n| --- | ---: | ---: |")
@@ -69,7 +70,7 @@ async def main() -> None:
         running(["tests.bench.bare", str(bare_port)], bare_port, "/account"),
     ):
         await account_reads(trademind_port, bare_port)
-        await order_round_trips(trademind_port)
+        await order_round_trips(trademind_port, bare_port)
 
 
 if __name__ == "__main__":

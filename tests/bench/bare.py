@@ -1,10 +1,11 @@
-"""The peer for reads: the least FastAPI can do, one route that returns a model of the same shape."""
+"""The HTTP peers: the least FastAPI can do with models of the same shapes, and no broker behind it."""
 
 import sys
 
 import uvicorn
 from fastapi import FastAPI
 
+from trademind.api.schemas.orders import OrderIn
 from trademind.api.schemas.portfolio import AccountOut
 
 FIGURES = dict.fromkeys(AccountOut.model_fields, "250000.00") | {
@@ -22,6 +23,10 @@ def create_app() -> FastAPI:
     @app.get("/account")
     async def account_route() -> AccountOut:
         return account
+
+    @app.post("/orders", status_code=201)
+    async def order_route(order: OrderIn) -> OrderIn:
+        return order
 
     return app
 
