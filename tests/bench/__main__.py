@@ -6,6 +6,7 @@ The figures in docs/benchmarks.md are this program's output.
 """
 
 import asyncio
+import logging
 import os
 import platform
 from importlib.metadata import version
@@ -57,6 +58,8 @@ async def order_round_trips(port: int, bare_port: int) -> None:
 
 
 async def main() -> None:
+    # Bare ib_async reports every cancelled order as an error.
+    logging.getLogger("ib_async").setLevel(logging.CRITICAL)
     print(f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores; ", end="")
     print(", ".join(f"{name} {version(name)}" for name in PACKAGES))
     trademind_port, bare_port = free_port(), free_port()

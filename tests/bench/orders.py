@@ -34,13 +34,15 @@ async def over_ib_async(port: int, count: int) -> list[float]:
         for _ in range(count):
             start = time.perf_counter()
             trade = ib.placeOrder(contract, ib_async.LimitOrder("BUY", 1, 1.0, tif="DAY"))
-            while trade.orderStatus.status == "PendingSubmit":
-                await asyncio.wait_for(trade.statusEvent, 5)
+            acknowledged = asyncio.Event()
+            trade.statusEvent += lambda _, told=acknowledged: told.set()
+            await asyncio.wait_for(acknowledged.wait(), 5)
             latencies.append(time.perf_counter() - start)
         for trade in ib.openTrades():
             ib.cancelOrder(trade.order)
-        while ib.openTrades():
-            await asyncio.wait_for(ib.updateEvent, 10)
+        async with asyncio.timeout(30):
+            while ib.openTrades():  # noqa: ASYNC110 - an event that comes before it is awaited is missed
+                await asyncio.sleep(0.01)
     finally:
         ib.disconnect()
     return latencies
