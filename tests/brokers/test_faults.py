@@ -531,8 +531,8 @@ async def test_disconnecting_tells_whoever_waits_for_an_order(broker: IBKRBroker
 
 
 async def test_order_ids_rise_above_those_of_earlier_connections(broker: IBKRBroker, proxy: Proxy) -> None:
-    """ib-facts 8."""
-    first = await broker.place_order(resting())
+    """ib-facts 8. The first order is done: one that is still open would tell its id again by itself."""
+    first = await broker.place_order(order())
     proxy.from_gateway[9] = lambda f: [*f[:2], "1"]
     proxy.cut()
     await until(lambda: broker.session.connection_number == 2)
