@@ -20,7 +20,7 @@ from trademind.gateway.wire.fields import FieldError, decode_fields, encode_fiel
 from trademind.gateway.wire.frames import FrameBuffer, ProtocolError, encode_frame
 from trademind.gateway.wire.messages import Error, Message
 from trademind.gateway.wire.reading import message_id, read_request
-from trademind.gateway.wire.requests import StartApi
+from trademind.gateway.wire.requests.session import StartApi
 from trademind.gateway.wire.times import EASTERN
 from trademind.gateway.wire.versions import MAX_VERSION, MIN_VERSION, negotiate
 

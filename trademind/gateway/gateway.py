@@ -23,7 +23,7 @@ from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.feeds.base import Feed
 from trademind.gateway.handlers import HANDLERS, account, greeting, history, market_data
-from trademind.gateway.handlers.news import News, tell
+from trademind.gateway.handlers.telling import Telling, tell
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore
 from trademind.gateway.wire.fields import FieldError
@@ -205,10 +205,10 @@ class PaperGateway:
                 self._note(event.order)
         if not events:
             return
-        news = News(events)
+        telling = Telling(events)
         for session in self._started():
-            if news.concerns(session):
-                session.outbox.append(tell(self, session, news))
+            if telling.concerns(session):
+                session.outbox.append(tell(self, session, telling))
 
     def _save(self) -> None:
         try:

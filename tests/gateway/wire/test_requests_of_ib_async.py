@@ -10,11 +10,12 @@ from ib_async.objects import ExecutionFilter, ScannerSubscription, WshEventData
 
 from tests.gateway.wire import samples
 from trademind.gateway.handlers import HANDLERS
-from trademind.gateway.wire import requests
 from trademind.gateway.wire.fields import decode_fields
 from trademind.gateway.wire.frames import FrameBuffer
 from trademind.gateway.wire.place_order import PlaceOrder
 from trademind.gateway.wire.reading import read_request, request_id
+from trademind.gateway.wire.requests.orders import ExecutionsRequest
+from trademind.gateway.wire.requests.session import StartApi
 
 VERSIONS = [version for version in samples.VERSIONS if version <= 178]
 REQ = 77
@@ -142,7 +143,7 @@ async def test_every_request_is_known_and_handled(
 
 
 async def test_start_api() -> None:
-    assert read_request(Wire(178).write("startApi"), 178) == requests.StartApi(5, "")
+    assert read_request(Wire(178).write("startApi"), 178) == StartApi(5, "")
 
 
 async def test_market_data() -> None:
@@ -167,7 +168,7 @@ async def test_executions() -> None:
     wanted = ExecutionFilter(3, "DU1", "20261123 09:30:00", "AAPL", "STK", "SMART", "BUY")
     request = read_request(Wire(178).write("reqExecutions", REQ, wanted), 178)
 
-    assert request == requests.ExecutionsRequest(
+    assert request == ExecutionsRequest(
         req_id=REQ,
         client_id=3,
         account="DU1",

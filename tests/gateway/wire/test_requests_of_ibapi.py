@@ -8,11 +8,12 @@ import pytest
 
 from tests.gateway.wire import samples
 from trademind.gateway.handlers import HANDLERS
-from trademind.gateway.wire import requests
 from trademind.gateway.wire.fields import decode_fields
 from trademind.gateway.wire.frames import FrameBuffer
 from trademind.gateway.wire.place_order import PlaceOrder
 from trademind.gateway.wire.reading import read_request, request_id
+from trademind.gateway.wire.requests.orders import CancelOrder
+from trademind.gateway.wire.requests.session import StartApi
 
 pytest.importorskip("ibapi", reason="IB's own client is not installed (dependency group `conformance`)")
 
@@ -140,7 +141,7 @@ def test_start_api(version: int) -> None:
     wire = Wire(version)
     wire.client.optCapab = "x"
 
-    assert read_request(wire.write("startApi"), version) == requests.StartApi(5, "x")
+    assert read_request(wire.write("startApi"), version) == StartApi(5, "x")
 
 
 @pytest.mark.parametrize("version", samples.VERSIONS)
@@ -216,4 +217,4 @@ def test_cancelling_with_tags() -> None:
     tags = OrderCancel()
     tags.manualOrderCancelTime, tags.extOperator = "20261123 10:00:00", "me"
 
-    assert read_request(Wire(200).write("cancelOrder", REQ, tags), 200) == requests.CancelOrder(REQ)
+    assert read_request(Wire(200).write("cancelOrder", REQ, tags), 200) == CancelOrder(REQ)

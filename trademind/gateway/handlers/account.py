@@ -4,7 +4,7 @@ A subscription is answered with everything, then with what has changed: at once 
 at most every few seconds when only prices did.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -14,16 +14,24 @@ from trademind.gateway.engine.model import AccountFigures, Instrument, PaperPosi
 from trademind.gateway.handlers.contracts import held_contract
 from trademind.gateway.session import AccountStream, PnLStream, Session, ValueKey, ValueStream
 from trademind.gateway.wire import accounts as wire
-from trademind.gateway.wire.requests import (
+from trademind.gateway.wire import messages
+from trademind.gateway.wire.requests.account import (
     AccountModelRequest,
     AccountSummaryRequest,
+    AccountUpdatesMultiRequest,
     AccountUpdatesRequest,
     CancelAccountSummary,
     CancelAccountUpdatesMulti,
     CancelPnL,
     CancelPnLSingle,
+    CancelPositions,
     CancelPositionsMulti,
+    FamilyCodesRequest,
+    PnLRequest,
     PnLSingleRequest,
+    PositionsMultiRequest,
+    PositionsRequest,
+    SoftDollarTiersRequest,
 )
 from trademind.gateway.wire.times import EASTERN
 
@@ -401,3 +409,30 @@ def _update_values(gateway: "PaperGateway", session: Session, now: datetime) -> 
         values = _values(gateway)
         for stream in streams:
             _send_changes(stream, values)
+
+
+def no_soft_dollar_tiers(gateway: "PaperGateway", session: Session, request: SoftDollarTiersRequest) -> None:
+    session.send(messages.no_soft_dollar_tiers(request.number))
+
+
+def no_family_codes(gateway: "PaperGateway", session: Session, request: Any) -> None:
+    session.send(messages.no_family_codes())
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    SoftDollarTiersRequest: no_soft_dollar_tiers,
+    FamilyCodesRequest: no_family_codes,
+    AccountUpdatesRequest: account_updates,
+    AccountUpdatesMultiRequest: account_updates_multi,
+    CancelAccountUpdatesMulti: cancel_account_updates_multi,
+    AccountSummaryRequest: account_summary,
+    CancelAccountSummary: cancel_account_summary,
+    PositionsRequest: positions,
+    CancelPositions: cancel_positions,
+    PositionsMultiRequest: positions_multi,
+    CancelPositionsMulti: cancel_positions_multi,
+    PnLRequest: pnl,
+    CancelPnL: cancel_pnl,
+    PnLSingleRequest: pnl_single,
+    CancelPnLSingle: cancel_pnl,
+}

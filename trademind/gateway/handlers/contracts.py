@@ -1,14 +1,16 @@
 """Contracts: details, symbol search, price increments; and finding what other requests are about."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trademind.domain import SecType
 from trademind.gateway import codes
 from trademind.gateway.engine.model import Instrument
 from trademind.gateway.session import Session
+from trademind.gateway.wire import messages
 from trademind.gateway.wire.contracts import (
     ContractDetails,
     ContractDetailsEnd,
@@ -17,10 +19,12 @@ from trademind.gateway.wire.contracts import (
     SymbolSamples,
     WireContract,
 )
-from trademind.gateway.wire.requests import (
+from trademind.gateway.wire.requests.contracts import (
     ContractDetailsRequest,
+    DepthExchangesRequest,
     MarketRuleRequest,
     MatchingSymbolsRequest,
+    OptionParametersRequest,
 )
 from trademind.gateway.wire.times import EASTERN, EASTERN_NAME
 
@@ -149,3 +153,20 @@ def market_rule(gateway: "PaperGateway", session: Session, request: MarketRuleRe
         session.error(-1, codes.VALIDATING, codes.invalid(f"Invalid market rule id: {request.number}"))
         return
     session.send(MarketRule(rule_id=request.number, increments=((Decimal(0), increment),)))
+
+
+def no_option_parameters(gateway: "PaperGateway", session: Session, request: OptionParametersRequest) -> None:
+    session.send(messages.option_parameters_end(request.number))
+
+
+def no_depth_exchanges(gateway: "PaperGateway", session: Session, request: Any) -> None:
+    session.send(messages.no_depth_exchanges())
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    OptionParametersRequest: no_option_parameters,
+    DepthExchangesRequest: no_depth_exchanges,
+    ContractDetailsRequest: contract_details,
+    MatchingSymbolsRequest: matching_symbols,
+    MarketRuleRequest: market_rule,
+}

@@ -1,6 +1,6 @@
 """The request for today's executions, with its filter."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from trademind.gateway.engine.model import PaperExecution
 from trademind.gateway.handlers.orders import LISTED_PER_STEP, commission_message, execution_message
 from trademind.gateway.session import Session
 from trademind.gateway.wire.orders import executions_end
-from trademind.gateway.wire.requests import ExecutionsRequest
+from trademind.gateway.wire.requests.orders import ExecutionsRequest
 from trademind.gateway.wire.times import format_day, parse_moment
 
 if TYPE_CHECKING:
@@ -63,3 +63,8 @@ def _filter(request: ExecutionsRequest, since: datetime | None) -> Callable[[Pap
         )
 
     return wanted
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    ExecutionsRequest: executions,
+}

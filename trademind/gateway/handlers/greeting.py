@@ -1,14 +1,17 @@
 """The session itself: what a client is told at the start, ids, time, and requests with an empty answer."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from trademind.gateway import codes
 from trademind.gateway.session import MASTER_CLIENT_ID, Session
 from trademind.gateway.wire import messages
-from trademind.gateway.wire.requests import (
-    AutoOpenOrdersRequest,
-    OptionParametersRequest,
-    SoftDollarTiersRequest,
+from trademind.gateway.wire.requests.session import (
+    CurrentTimeMillisRequest,
+    CurrentTimeRequest,
+    ManagedAccountsRequest,
+    NextIdRequest,
+    ServerLogLevel,
+    StartApi,
     UserInfoRequest,
 )
 
@@ -21,8 +24,6 @@ FARM_NOTICES = (
     (2158, "Sec-def data farm connection is OK:secdefnj"),
 )
 """What a gateway says of its data farms after a log-on, when all is well."""
-
-NO_SCANNERS = "<?xml version='1.0' encoding='UTF-8'?><ScanParameterResponse></ScanParameterResponse>"
 
 
 def greet(gateway: "PaperGateway", session: Session) -> None:
@@ -54,12 +55,6 @@ def current_time_millis(gateway: "PaperGateway", session: Session, request: Any)
     session.send(messages.current_time_millis(int(gateway.clock.now().timestamp() * 1000)))
 
 
-def auto_open_orders(gateway: "PaperGateway", session: Session, request: AutoOpenOrdersRequest) -> None:
-    """Binding orders entered by hand is for client 0, and there is nobody to enter any."""
-    if session.client_id != MASTER_CLIENT_ID:
-        session.error(-1, codes.AUTO_BIND_REFUSED, codes.AUTO_BIND_REFUSED_TEXT)
-
-
 def nothing_to_do(gateway: "PaperGateway", session: Session, request: Any) -> None:
     """For what IB does not answer either: the log level, news bulletins that never come."""
 
@@ -68,29 +63,16 @@ def already_started(gateway: "PaperGateway", session: Session, request: Any) -> 
     session.error(-1, 501, "Already connected.")
 
 
-def no_option_parameters(gateway: "PaperGateway", session: Session, request: OptionParametersRequest) -> None:
-    session.send(messages.option_parameters_end(request.number))
-
-
-def no_soft_dollar_tiers(gateway: "PaperGateway", session: Session, request: SoftDollarTiersRequest) -> None:
-    session.send(messages.no_soft_dollar_tiers(request.number))
-
-
-def no_family_codes(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.no_family_codes())
-
-
-def no_depth_exchanges(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.no_depth_exchanges())
-
-
-def no_news_providers(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.no_news_providers())
-
-
-def no_scanner_parameters(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.scanner_parameters(NO_SCANNERS))
-
-
 def user_info(gateway: "PaperGateway", session: Session, request: UserInfoRequest) -> None:
     session.send(messages.user_info(request.number, ""))
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    StartApi: already_started,
+    ManagedAccountsRequest: managed_accounts,
+    NextIdRequest: next_id,
+    CurrentTimeRequest: current_time,
+    CurrentTimeMillisRequest: current_time_millis,
+    ServerLogLevel: nothing_to_do,
+    UserInfoRequest: user_info,
+}

@@ -6,7 +6,7 @@ served in between; see `Session.jobs`.
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from trademind.gateway.wire.market import (
     historical_data_end,
     historical_data_update,
 )
-from trademind.gateway.wire.requests import (
+from trademind.gateway.wire.requests.history import (
     CancelHeadTimestamp,
     CancelHistoricalData,
     HeadTimestampRequest,
@@ -347,3 +347,11 @@ def head(gateway: "PaperGateway", session: Session, request: HeadTimestampReques
 
 def cancel_head(gateway: "PaperGateway", session: Session, request: CancelHeadTimestamp) -> None:
     """Answers are sent at once, so there is never one to cancel."""
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    HistoricalDataRequest: historical_data,
+    CancelHistoricalData: cancel,
+    HeadTimestampRequest: head,
+    CancelHeadTimestamp: cancel_head,
+}

@@ -4,7 +4,7 @@ A subscription is answered at once with everything known of the market; after th
 has changed, each time the market moves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from trademind.gateway.session import Session, TickStream
 from trademind.gateway.wire import market
 from trademind.gateway.wire.market import Tick
 from trademind.gateway.wire.messages import Message
-from trademind.gateway.wire.requests import CancelMarketData, MarketDataRequest, MarketDataTypeRequest
+from trademind.gateway.wire.requests.market import CancelMarketData, MarketDataRequest, MarketDataTypeRequest
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
@@ -122,3 +122,10 @@ def _figures(quote: MarketQuote) -> dict[Tick, Decimal]:
         Tick.LOW: quote.low,
         Tick.CLOSE: quote.close,
     }
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    MarketDataRequest: subscribe,
+    CancelMarketData: cancel,
+    MarketDataTypeRequest: select_type,
+}

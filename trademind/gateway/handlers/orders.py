@@ -1,6 +1,6 @@
 """Orders: placing, changing, cancelling; reports of orders, executions and commissions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +22,14 @@ from trademind.gateway.session import MASTER_CLIENT_ID, Session
 from trademind.gateway.wire import orders as wire
 from trademind.gateway.wire.messages import Message
 from trademind.gateway.wire.place_order import PlaceOrder
-from trademind.gateway.wire.requests import CancelOrder, CompletedOrdersRequest
+from trademind.gateway.wire.requests.orders import (
+    AllOpenOrdersRequest,
+    AutoOpenOrdersRequest,
+    CancelOrder,
+    CompletedOrdersRequest,
+    GlobalCancel,
+    OpenOrdersRequest,
+)
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
@@ -280,3 +287,20 @@ def commission_message(execution: PaperExecution) -> Message:
     return wire.commission_report(
         execution.exec_id, execution.commission, execution.instrument.currency, execution.realized_pnl
     )
+
+
+def auto_open_orders(gateway: "PaperGateway", session: Session, request: AutoOpenOrdersRequest) -> None:
+    """Binding orders entered by hand is for client 0, and there is nobody to enter any."""
+    if session.client_id != MASTER_CLIENT_ID:
+        session.error(-1, codes.AUTO_BIND_REFUSED, codes.AUTO_BIND_REFUSED_TEXT)
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    AutoOpenOrdersRequest: auto_open_orders,
+    PlaceOrder: place,
+    CancelOrder: cancel,
+    GlobalCancel: cancel_all,
+    OpenOrdersRequest: open_orders,
+    AllOpenOrdersRequest: all_open_orders,
+    CompletedOrdersRequest: completed_orders,
+}

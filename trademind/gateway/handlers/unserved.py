@@ -3,11 +3,11 @@
 The error carries the request's id, so that the client's wait ends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from trademind.gateway.session import Session
-from trademind.gateway.wire.requests import UnservedRequest
+from trademind.gateway.wire.requests.spec import UnservedRequest
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
@@ -68,3 +68,8 @@ ERRORS: Mapping[int, tuple[int, str]] = {
 def refuse(gateway: "PaperGateway", session: Session, request: UnservedRequest) -> None:
     code, text = ERRORS[request.message_id]
     session.error(request.req_id, code, text)
+
+
+HANDLERS: Mapping[type, Callable[..., None]] = {
+    UnservedRequest: refuse,
+}

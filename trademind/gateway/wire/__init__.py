@@ -6,7 +6,7 @@ Nothing here does I/O or knows of the paper exchange.
     fields      NUL-ended text fields, and numbers in them
     versions    negotiation, and which version brought which field
     times       IB's ways of writing a time
-    requests, place_order, reading  what clients ask
+    requests/, place_order, reading  what clients ask, by topic
     messages, orders, accounts,
     contracts, market               what the gateway tells them
 """

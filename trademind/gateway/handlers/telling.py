@@ -1,6 +1,6 @@
 """What clients are told of the exchange's events.
 
-Strategy: a commit makes one `News` of its events, for all clients; a client that may know of it is told
+Strategy: a commit makes one `Telling` of its events, for all clients; a client that may know of it is told
 in its own time, out of its outbox. Messages are made when the first client is told and laid out once for
 each version, so many clients cost little more than one, and a burst of events holds nobody up.
 """
@@ -28,7 +28,7 @@ TOLD_PER_STEP: Final = 25
 """Events told in one step: a few milliseconds of work."""
 
 
-class News:
+class Telling:
     """Events in their order, and the messages that tell of them."""
 
     def __init__(self, events: Sequence[Event]) -> None:
@@ -69,10 +69,10 @@ def _concerns(session: Session, event: Event) -> bool:
     return True
 
 
-def tell(gateway: "PaperGateway", session: Session, news: News) -> Iterator[None]:
+def tell(gateway: "PaperGateway", session: Session, telling: Telling) -> Iterator[None]:
     """Tell one client of events, as far as they are its business; of the account as it then is, at last."""
     changed: dict[int, Instrument] = {}
-    for index, event in enumerate(news.events):
+    for index, event in enumerate(telling.events):
         if index and index % TOLD_PER_STEP == 0:
             yield
         if not _concerns(session, event):
@@ -82,7 +82,7 @@ def tell(gateway: "PaperGateway", session: Session, news: News) -> Iterator[None
         elif isinstance(event, PortfolioChanged):
             changed[event.instrument.con_id] = event.instrument
         else:
-            for message in news.messages(index):
+            for message in telling.messages(index):
                 session.send(message)
     if changed:
         account.portfolio_changed(gateway, session, changed.values())
