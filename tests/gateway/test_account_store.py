@@ -20,11 +20,11 @@ import pytest
 
 from tests.gateway.engine.trading import AAPL, START, UNIVERSE, errors, fills, market
 from trademind.clock import ManualClock
-from trademind.domain import OrderType, Side, TimeInForce
+from trademind.domain import Side
 from trademind.errors import SettingsError
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.ledger import cents
-from trademind.gateway.engine.model import Event, Ticket
+from trademind.gateway.engine.model import Event, IBOrderType, IBTif, Ticket
 from trademind.gateway.store import AccountStore, open_exchange
 
 CASH = Decimal(100_000)
@@ -50,8 +50,8 @@ class Session:
             instrument=AAPL,
             side=Side(side),
             quantity=Decimal(quantity),
-            order_type=OrderType.MARKET if limit is None else OrderType.LIMIT,
-            tif=TimeInForce(tif),
+            order_type=IBOrderType.MARKET if limit is None else IBOrderType.LIMIT,
+            tif=IBTif(tif),
             limit_price=None if limit is None else Decimal(limit),
             order_ref="k:1",
         )

@@ -10,11 +10,19 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from trademind.domain import OrderType, Side, TimeInForce
+from trademind.domain import Side
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.journal import AccountState, DayStarted, Record
 from trademind.gateway.engine.ledger import Holding
-from trademind.gateway.engine.model import IBStatus, Instrument, PaperExecution, PaperOrder, Ticket
+from trademind.gateway.engine.model import (
+    IBOrderType,
+    IBStatus,
+    IBTif,
+    Instrument,
+    PaperExecution,
+    PaperOrder,
+    Ticket,
+)
 
 VERSION = 1
 """Of the format. A file of another version is refused, not guessed at."""
@@ -205,7 +213,7 @@ class RecordReader:
         return instrument
 
     def _order(self, data: Mapping[str, Any]) -> PaperOrder:
-        order_type = OrderType(data["order_type"])
+        order_type = IBOrderType(data["order_type"])
         limit_price, stop_price = _number_or_none(data, "limit_price"), _number_or_none(data, "stop_price")
         if (order_type.needs_limit and limit_price is None) or (order_type.needs_stop and stop_price is None):
             raise ValueError(f"an order of type {order_type} without its price")
@@ -218,7 +226,7 @@ class RecordReader:
                 side=Side(data["side"]),
                 quantity=_number(data, "quantity"),
                 order_type=order_type,
-                tif=TimeInForce(data["tif"]),
+                tif=IBTif(data["tif"]),
                 limit_price=limit_price,
                 stop_price=stop_price,
                 order_ref=_field(data, "order_ref", str),

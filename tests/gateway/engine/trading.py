@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from trademind.clock import ManualClock
-from trademind.domain import OrderType, Side, TimeInForce
+from trademind.domain import Side
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import (
     CommissionReported,
     Event,
     Executed,
+    IBOrderType,
+    IBTif,
     Instrument,
     MarketQuote,
     OrderError,
@@ -92,8 +94,8 @@ class Floor:
             instrument=of,
             side=Side(side),
             quantity=Decimal(quantity),
-            order_type=OrderType(kind),
-            tif=TimeInForce(tif),
+            order_type=IBOrderType(kind),
+            tif=IBTif(tif),
             limit_price=_price(limit),
             stop_price=_price(stop),
         )

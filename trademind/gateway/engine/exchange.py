@@ -16,13 +16,14 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from trademind.clock import Clock
-from trademind.domain import Side, TimeInForce
+from trademind.domain import Side
 from trademind.gateway.engine import rules
+from trademind.gateway.engine.account import PaperAccount
 from trademind.gateway.engine.book import Book
 from trademind.gateway.engine.commissions import order_commission
 from trademind.gateway.engine.journal import AccountState, DayStarted, Record
-from trademind.gateway.engine.ledger import ZERO, Holding, Ledger
-from trademind.gateway.engine.margin import Exposure, figures, reserve_price
+from trademind.gateway.engine.ledger import ZERO
+from trademind.gateway.engine.margin import reserve_price
 from trademind.gateway.engine.matching import RestingOrders, WorkingOrder, goes_to_the_back
 from trademind.gateway.engine.model import (
     AccountFigures,
@@ -30,6 +31,7 @@ from trademind.gateway.engine.model import (
     Event,
     Executed,
     IBStatus,
+    IBTif,
     Instrument,
     MarketQuote,
     OrderError,
@@ -78,17 +80,14 @@ class _Market:
 
 
 class _Desk:
-    """One instrument's corner of the exchange: its market, its working orders, and what they reserve."""
+    """One instrument's corner of the exchange: its market and its working orders."""
 
-    __slots__ = ("exposure", "instrument", "market", "orders", "requirement")
+    __slots__ = ("instrument", "market", "orders")
 
     def __init__(self, instrument: Instrument, market: _Market) -> None:
         self.instrument = instrument
         self.market = market
         self.orders = RestingOrders()
-        self.exposure = Exposure(instrument.sec_type)
-        self.requirement = ZERO
-        """Initial margin in the worst case, as last computed."""
 
     @property
     def quote(self) -> MarketQuote | None:
@@ -141,7 +140,6 @@ class PaperExchange:
         self.account_id = state.account_id
         self.journal: list[Record] = []
         self._clock = clock
-        self._opening_cash = state.opening_cash
         self._created_at = state.created_at
         self._next_perm = state.next_perm
         self._next_exec = state.next_exec
@@ -150,23 +148,20 @@ class PaperExchange:
         self._perm_base = int(state.created_at.timestamp())
         self._exec_origin = int(state.created_at.timestamp() * 1_000_000) & 0xFFFFFFFF
         self._high_water = dict(state.high_water)
-        self._ledger = Ledger(state.cash)
-        for holding in state.holdings:
-            self._ledger.load(holding)
+        self.account = PaperAccount(state.account_id, state.opening_cash, state.cash)
+        self.accounts = {state.account_id: self.account}
         self._desks: dict[int, _Desk] = {}
         self._markets: dict[int, _Market] = {}
-        self._requirement = ZERO
-        """Sum of the desks' worst-case requirements."""
         self._orders: dict[tuple[int, int], WorkingOrder] = {}
         self._working: dict[int, WorkingOrder] = {}
         self._completed: dict[int, PaperOrder] = {}
         self._executions = list(state.executions)
         self._day = state.day
         self._day_ends = _end_of(state.day)
+        for holding in state.holdings:
+            self.account.load(holding)
         for order in state.orders:
             self._put_back(order)
-        for holding in state.holdings:
-            self._refresh(self._desk(holding.instrument))
 
     # Reading
 
@@ -192,25 +187,21 @@ class PaperExchange:
         return self._high_water.get(client_id, 0) + 1
 
     def figures(self) -> AccountFigures:
-        return figures(self._ledger)
+        return self.account.figures()
 
     def positions(self) -> list[PaperPosition]:
         """Open positions."""
-        return [each.position() for each in self._ledger.holdings() if each.quantity]
+        return self.account.positions()
 
     def position(self, con_id: int) -> PaperPosition | None:
         """A position; with quantity 0 when it was closed today, None when there was none."""
-        holding = self._ledger.holding(con_id)
-        return None if holding is None else holding.position()
+        return self.account.position(con_id)
 
     def needs_quotes(self) -> set[int]:
         """Con ids of which the exchange must be shown the market: of working orders, and of positions, be
         they open or of last night and closed today."""
-        # What was held when the day began counts towards the day's profit, by yesterday's close.
-        held = {
-            each.instrument.con_id for each in self._ledger.holdings() if each.quantity or each.day_quantity
-        }
-        return held | {con_id for con_id, desk in self._desks.items() if desk.orders.count}
+        wanted = {con_id for con_id, desk in self._desks.items() if desk.orders.count}
+        return wanted.union(*(each.needs_quotes() for each in self.accounts.values()))
 
     def state(self) -> AccountState:
         """Everything there is to store. The records in `journal` are part of it."""
@@ -218,14 +209,14 @@ class PaperExchange:
         orders = [*self._completed.values(), *(each.report() for each in working)]
         return AccountState(
             account_id=self.account_id,
-            opening_cash=self._opening_cash,
-            cash=self._ledger.cash,
+            opening_cash=self.account.opening_cash,
+            cash=self.account.ledger.cash,
             created_at=self._created_at,
             day=self._day,
             next_perm=self._next_perm,
             next_exec=self._next_exec,
             high_water=dict(self._high_water),
-            holdings=list(self._ledger.holdings()),
+            holdings=list(self.account.ledger.holdings()),
             orders=orders,
             executions=list(self._executions),
         )
@@ -258,7 +249,8 @@ class PaperExchange:
             return problem
         desk = self._desk(ticket.instrument)
         reserved_at = reserve_price(ticket, desk.quote)
-        problem = self._reserve(desk, [(ticket.side, ticket.quantity, reserved_at)])
+        account = self.accounts[ticket.account]
+        problem = account.reserve(ticket.instrument, [(ticket.side, ticket.quantity, reserved_at)])
         if problem is not None:
             return problem
         self._high_water[ticket.client_id] = ticket.order_id
@@ -303,12 +295,10 @@ class PaperExchange:
         desk = self._desks.get(con_id)
         if desk is None:
             return events
-        holding = self._ledger.holding(con_id)
-        if holding is not None:
-            self._ledger.mark(holding, quote.last, quote.close)
+        for account in self.accounts.values():
+            account.mark(desk.instrument, quote)
         if desk.orders.count:
             self._match(desk, quote, events)
-        self._refresh(desk, holding)
         return events
 
     def roll(self, now: datetime) -> list[Event]:
@@ -320,7 +310,7 @@ class PaperExchange:
         if now < self._day_ends:
             return []
         events: list[Event] = []
-        for order in [each for each in self._working.values() if each.ticket.tif is TimeInForce.DAY]:
+        for order in [each for each in self._working.values() if each.ticket.tif is IBTif.DAY]:
             self._cancel(order, "Cancelled by System", events)
         record = DayStarted(day=exchange_date(now))
         self._start_day(record)
@@ -345,8 +335,8 @@ class PaperExchange:
         desk = self._desk(ticket.instrument)
         if problem is None:
             reserved_at = reserve_price(ticket, desk.quote)
-            problem = self._reserve(
-                desk,
+            problem = self.accounts[ticket.account].reserve(
+                ticket.instrument,
                 [
                     (ticket.side, -order.remaining, order.reserved_at),
                     (ticket.side, ticket.quantity - order.filled, reserved_at),
@@ -387,7 +377,7 @@ class PaperExchange:
             order.triggered = True
             order.why_held = ""
         if self._enter(desk, order, events):
-            events.append(PortfolioChanged(instrument=desk.instrument))
+            events.append(PortfolioChanged(account=order.ticket.account, instrument=desk.instrument))
 
     def _enter(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
         """Fill an order that comes to the market now; what is left of it rests, or ends if IOC.
@@ -414,22 +404,25 @@ class PaperExchange:
         this quote triggers: they arrive after the trade that set them off.
         """
         triggered = desk.orders.triggered_by(quote.last)
-        touched = False
+        touched: dict[str, None] = {}
         for order in desk.orders.at_market():
             desk.orders.remove(order)
-            touched |= self._settle(desk, order, self._walk(desk, order, events))
+            if self._settle(desk, order, self._walk(desk, order, events)):
+                touched[order.ticket.account] = None
         for order in desk.orders.crossed_by(quote.bid, quote.ask):
             desk.orders.remove(order)
-            touched |= self._settle(desk, order, self._cross(desk, order, events))
+            if self._settle(desk, order, self._cross(desk, order, events)):
+                touched[order.ticket.account] = None
         for order in triggered:
             desk.orders.remove(order)
             order.triggered = True
             order.why_held = ""
             order.status = IBStatus.SUBMITTED
             events.append(OrderReported(order=order.report()))
-            touched |= self._enter(desk, order, events)
-        if touched:
-            events.append(PortfolioChanged(instrument=desk.instrument))
+            if self._enter(desk, order, events):
+                touched[order.ticket.account] = None
+        for account in touched:
+            events.append(PortfolioChanged(account=account, instrument=desk.instrument))
 
     def _settle(self, desk: _Desk, order: WorkingOrder, filled: bool) -> bool:
         if order.remaining:
@@ -463,19 +456,19 @@ class PaperExchange:
         # Rounding of the whole keeps the sum exact; a cheap first fill may have been charged its maximum.
         commission = max(due - order.commission, ZERO)
         order.commission += commission
-        realized = self._ledger.book(desk.instrument, ticket.side.sign, quantity, price, commission)
-        holding, quote = self._ledger.holding(desk.instrument.con_id), desk.quote
-        assert holding is not None
+        account, quote = self.accounts[ticket.account], desk.quote
         assert quote is not None
-        self._ledger.mark(holding, quote.last, quote.close)
-        desk.exposure.add(ticket.side, -quantity, order.reserved_at)
+        realized = account.book(
+            desk.instrument, ticket.side, quantity, price, commission, reserved_at=order.reserved_at
+        )
+        account.mark(desk.instrument, quote)
         execution = PaperExecution(
             exec_id=f"{self._exec_origin:08x}.{self._perm_base + self._next_exec:08x}.01.01",
             time=self._clock.now(),
             perm_id=order.perm_id,
             client_id=ticket.client_id,
             order_id=ticket.order_id,
-            account=self.account_id,
+            account=ticket.account,
             instrument=desk.instrument,
             side=ticket.side,
             quantity=quantity,
@@ -494,7 +487,6 @@ class PaperExchange:
         if order.remaining:
             order.status = IBStatus.SUBMITTED
             events.append(OrderReported(order=order.report()))
-            self._refresh(desk)
         else:
             self._end(desk, order, IBStatus.FILLED, f"Filled Size: {order.filled:f}", events)
         events.append(CommissionReported(execution=execution))
@@ -503,43 +495,19 @@ class PaperExchange:
         self, desk: _Desk, order: WorkingOrder, status: IBStatus, words: str, events: list[Event]
     ) -> None:
         """End an order that is in no queue any more."""
-        desk.exposure.add(order.ticket.side, -order.remaining, order.reserved_at)
+        ticket = order.ticket
+        if order.remaining:
+            self.accounts[ticket.account].release(
+                desk.instrument, ticket.side, order.remaining, order.reserved_at
+            )
         order.status = status
         order.why_held = ""
         order.completed_at = self._clock.now()
         order.completed_status = words
         del self._working[order.perm_id]
-        self._refresh(desk)
         report = self._completed[order.perm_id] = order.report()
         self.journal.append(report)
         events.append(OrderReported(order=report))
-
-    # Margin
-
-    def _reserve(self, desk: _Desk, changes: list[tuple[Side, Decimal, Decimal]]) -> rules.Problem | None:
-        """Reserve margin for a change of the working orders, or say why the account cannot bear it.
-
-        What does not make the worst case worse, such as closing a position, is always accepted. Nothing is
-        changed before all of it is known to be possible.
-        """
-        exposure = desk.exposure.after(changes)
-        before, after = desk.requirement, exposure.requirement(self._ledger.holding(desk.instrument.con_id))
-        total = self._requirement - before + after
-        equity = self._ledger.net_liquidation
-        if after > before and total > equity:
-            return rules.unaffordable(equity, total)
-        desk.exposure = exposure
-        desk.requirement = after
-        self._requirement = total
-        return None
-
-    def _refresh(self, desk: _Desk, holding: Holding | None = None) -> None:
-        """Recompute what a desk requires, after a fill, a cancel or a new price."""
-        if holding is None:
-            holding = self._ledger.holding(desk.instrument.con_id)
-        requirement = desk.exposure.requirement(holding)
-        self._requirement += requirement - desk.requirement
-        desk.requirement = requirement
 
     # Books
 
@@ -562,7 +530,8 @@ class PaperExchange:
         self._executions.clear()
         self._completed.clear()
         self._orders = {key: order for key, order in self._orders.items() if not order.status.is_done}
-        self._ledger.start_day()
+        for account in self.accounts.values():
+            account.start_day()
 
     def _put_back(self, report: PaperOrder) -> None:
         """Take an order in as it was stored, in place of what is known of it."""
@@ -572,7 +541,9 @@ class PaperExchange:
         known = self._working.pop(report.perm_id, None)
         if known is not None:
             desk.orders.remove(known)
-            desk.exposure.add(known.ticket.side, -known.remaining, known.reserved_at)
+            self.accounts[known.ticket.account].release(
+                desk.instrument, known.ticket.side, known.remaining, known.reserved_at
+            )
         self._high_water[ticket.client_id] = max(self._high_water.get(ticket.client_id, 0), ticket.order_id)
         self._next_perm = max(self._next_perm, report.perm_id - self._perm_base + 1)
         order = self._orders[key] = WorkingOrder.restored(report)
@@ -586,20 +557,19 @@ class PaperExchange:
             self._working[report.perm_id] = order
             order.reserved_at = reserve_price(ticket, desk.quote)
             desk.orders.add(order)
-            desk.exposure.add(ticket.side, order.remaining, order.reserved_at)
-        self._refresh(desk)
+            change = (ticket.side, order.remaining, order.reserved_at)
+            self.accounts[ticket.account].put_back(desk.instrument, change)
 
     def _replay(self, record: Record) -> None:
         if isinstance(record, PaperOrder):
             if record.perm_id not in self._completed:
                 self._put_back(record)
         elif isinstance(record, PaperExecution):
-            self._ledger.book(
-                record.instrument, record.side.sign, record.quantity, record.price, record.commission
+            self.accounts[record.account].book(
+                record.instrument, record.side, record.quantity, record.price, record.commission
             )
             self._executions.append(record)
             self._next_exec += 1
-            self._refresh(self._desk(record.instrument))
         else:
             self._start_day(record)
 

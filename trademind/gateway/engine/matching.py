@@ -8,9 +8,9 @@ from bisect import bisect_left, insort
 from datetime import datetime
 from decimal import Decimal
 
-from trademind.domain import Side, TimeInForce
+from trademind.domain import Side
 from trademind.gateway.engine.ledger import ZERO
-from trademind.gateway.engine.model import IBStatus, PaperOrder, Ticket
+from trademind.gateway.engine.model import IBStatus, IBTif, PaperOrder, Ticket
 
 _PRICE_DIGITS = Decimal("0.00000001")
 
@@ -89,7 +89,7 @@ class WorkingOrder:
     @property
     def is_immediate(self) -> bool:
         """What does not fill at once is cancelled."""
-        return self.ticket.tif is TimeInForce.IOC
+        return self.ticket.tif is IBTif.IOC
 
     def fill(self, price: Decimal, quantity: Decimal) -> None:
         """Add a fill and what follows from it for the average price."""

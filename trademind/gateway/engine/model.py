@@ -9,7 +9,18 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from trademind.domain import OrderType, SecType, Side, TimeInForce
+from trademind.domain import SecType, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One part of a combination."""
+
+    instrument: "Instrument"
+    ratio: int
+    side: Side
+    """What buying the combination does with this part."""
+    exchange: str = "SMART"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,19 @@ class Instrument:
     daily_volume: int
     spread_ticks: int
     """The usual spread, in minimum ticks."""
+    multiplier: Decimal = Decimal(1)
+    """How many units one contract is about; an amount of money is quantity times price times this."""
+    last_trade_date: str = ""
+    """YYYYMMDD of a derivative; empty for what does not expire."""
+    strike: Decimal | None = None
+    right: str = ""
+    """C or P of an option."""
+    underlying: "Instrument | None" = None
+    """What an option, a future or a CFD is about; its price follows from the underlying's."""
+    legs: tuple[Leg, ...] = ()
+    """The parts of a combination, which is priced by theirs; empty for everything else."""
+    market_rule: int = 26
+    """IB's number for the price increments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +87,114 @@ class MarketQuote:
 class IBStatus(StrEnum):
     """Order statuses as IB spells them."""
 
+    PENDING_SUBMIT = "PendingSubmit"
     PRE_SUBMITTED = "PreSubmitted"
     SUBMITTED = "Submitted"
+    PENDING_CANCEL = "PendingCancel"
     CANCELLED = "Cancelled"
     FILLED = "Filled"
+    INACTIVE = "Inactive"
 
     @property
     def is_done(self) -> bool:
         return self in (IBStatus.CANCELLED, IBStatus.FILLED)
+
+
+class IBOrderType(StrEnum):
+    """Order types as IB spells them."""
+
+    MARKET = "MKT"
+    LIMIT = "LMT"
+    STOP = "STP"
+    STOP_LIMIT = "STP LMT"
+    TRAIL = "TRAIL"
+    TRAIL_LIMIT = "TRAIL LIMIT"
+    MARKET_IF_TOUCHED = "MIT"
+    LIMIT_IF_TOUCHED = "LIT"
+    MARKET_ON_CLOSE = "MOC"
+    LIMIT_ON_CLOSE = "LOC"
+    MARKET_WITH_PROTECTION = "MKT PRT"
+    RELATIVE = "REL"
+    PEGGED_TO_MIDPOINT = "PEG MID"
+
+    @property
+    def needs_limit(self) -> bool:
+        return self in _LIMITED
+
+    @property
+    def needs_stop(self) -> bool:
+        """Whether it waits for the market to come to `stop_price`."""
+        return self in _TRIGGERED
+
+    @property
+    def trails(self) -> bool:
+        return self in (IBOrderType.TRAIL, IBOrderType.TRAIL_LIMIT)
+
+
+_LIMITED = frozenset(
+    {IBOrderType.LIMIT, IBOrderType.STOP_LIMIT, IBOrderType.LIMIT_IF_TOUCHED, IBOrderType.LIMIT_ON_CLOSE}
+)
+_TRIGGERED = frozenset(
+    {
+        IBOrderType.STOP,
+        IBOrderType.STOP_LIMIT,
+        IBOrderType.MARKET_IF_TOUCHED,
+        IBOrderType.LIMIT_IF_TOUCHED,
+    }
+)
+
+
+class IBTif(StrEnum):
+    """Times in force as IB spells them."""
+
+    DAY = "DAY"
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    OPG = "OPG"
+    """At the opening only."""
+    GTD = "GTD"
+    """Until `good_till`."""
+    CLS = "CLS"
+    """At the close only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceCondition:
+    """Holds while the last trade of another instrument is at or beyond a price."""
+
+    instrument: Instrument
+    price: Decimal
+    is_more: bool
+    """At or above the price; otherwise at or below."""
+    trigger_method: int = 0
+    is_and: bool = True
+    """How it combines with the condition after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeCondition:
+    """Holds after (or, with `is_more` false, before) a moment."""
+
+    moment: datetime
+    is_more: bool
+    is_and: bool = True
+
+
+Condition = PriceCondition | TimeCondition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """What a stop turns into, once, when the market reaches `trigger_price`."""
+
+    order_type: IBOrderType
+    trigger_price: Decimal
+    stop_price: Decimal | None = None
+    limit_price: Decimal | None = None
+    trailing: Decimal | None = None
+    """The trailing amount, or the percentage where `is_percent`."""
+    is_percent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +207,42 @@ class Ticket:
     instrument: Instrument
     side: Side
     quantity: Decimal
-    order_type: OrderType
-    tif: TimeInForce
+    order_type: IBOrderType
+    tif: IBTif
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    """Where it is triggered; of a trailing order where its stop starts, None to start at the market."""
     order_ref: str = ""
     outside_rth: bool = False
+    exchange: str = ""
+    """Where it is to be routed; empty for the instrument's own routing."""
+    trailing_amount: Decimal | None = None
+    trailing_percent: Decimal | None = None
+    limit_offset: Decimal | None = None
+    """TRAIL LIMIT: how far the limit is from the stop."""
+    offset: Decimal | None = None
+    """REL and PEG MID: how much more aggressive than the price it is pegged to."""
+    good_till: datetime | None = None
+    good_after: datetime | None = None
+    all_or_none: bool = False
+    min_quantity: Decimal | None = None
+    display_size: Decimal | None = None
+    """How much of it is shown; None for all."""
+    hidden: bool = False
+    parent_id: int = 0
+    """The order id of the parent, whose fill lets it work; 0 for none."""
+    transmit: bool = True
+    """False: kept until an order of its family comes with True."""
+    oca_group: str = ""
+    oca_type: int = 0
+    """1 cancel the others, with block; 2 reduce, with block; 3 reduce, without block."""
+    trigger_method: int = 0
+    """0 default; 1 double bid/ask; 2 last; 3 double last; 4 bid/ask; 7 last or bid/ask; 8 mid-point."""
+    conditions: tuple[Condition, ...] = ()
+    conditions_cancel: bool = False
+    """When the conditions hold the order is cancelled, instead of submitted."""
+    conditions_outside_rth: bool = False
+    adjustment: Adjustment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +271,20 @@ class PaperOrder:
     @property
     def remaining(self) -> Decimal:
         return self.ticket.quantity - self.filled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What an order would do to its account, had it been placed: (before, change, after) each."""
+
+    init_margin: tuple[Decimal, Decimal, Decimal]
+    maint_margin: tuple[Decimal, Decimal, Decimal]
+    equity_with_loan: tuple[Decimal, Decimal, Decimal]
+    commission: Decimal
+    min_commission: Decimal
+    max_commission: Decimal
+    currency: str
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +383,7 @@ class OrderError:
 class PortfolioChanged:
     """Cash or a position has changed: position, portfolio and account-value messages are due."""
 
+    account: str
     instrument: Instrument
 
 

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from trademind.domain import OrderType, Side, TimeInForce
+from trademind.domain import Side
 from trademind.gateway import codes
 from trademind.gateway.engine.model import (
     Event,
+    IBOrderType,
     IBStatus,
+    IBTif,
     Instrument,
     OrderError,
     OrderReported,
@@ -41,14 +43,14 @@ MAX_ORDER_ID: Final = 2**31 - 2
 """Ids are 32-bit integers, and the largest of those stands for one that is not set."""
 
 ORDER_TYPES = {
-    "MKT": OrderType.MARKET,
-    "LMT": OrderType.LIMIT,
-    "STP": OrderType.STOP,
-    "STP LMT": OrderType.STOP_LIMIT,
-    "STPLMT": OrderType.STOP_LIMIT,
+    "MKT": IBOrderType.MARKET,
+    "LMT": IBOrderType.LIMIT,
+    "STP": IBOrderType.STOP,
+    "STP LMT": IBOrderType.STOP_LIMIT,
+    "STPLMT": IBOrderType.STOP_LIMIT,
 }
 """Order types that are taken, in both spellings of IB."""
-_TIFS = {tif.value: tif for tif in TimeInForce}
+_TIFS = {tif.value: tif for tif in (IBTif.DAY, IBTif.GTC, IBTif.IOC)}
 _SIDES = {side.value: side for side in Side}
 
 
