@@ -9,7 +9,7 @@ from decimal import Decimal
 from trademind.clock import Clock
 from trademind.gateway.connection import Connection, ConnectionState
 from trademind.gateway.engine.model import Instrument, MarketQuote
-from trademind.gateway.wire.market import WireBar
+from trademind.gateway.wire.history import WireBar
 from trademind.gateway.wire.messages import Error, Message
 
 MASTER_CLIENT_ID = 0

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from trademind.gateway.wire.contracts import ContractDetails, SymbolSample, SymbolSamples, WireContract
-from trademind.gateway.wire.market import HistoricalData, WireBar, encode_bars
+from trademind.gateway.wire.history import HistoricalData, WireBar, encode_bars
 from trademind.gateway.wire.orders import CompletedOrder, Execution, OpenOrder, OrderPreview, WireOrder
 
 VERSIONS = (157, 158, 159, 160, 162, 163, 164, 166, 169, 170, 174, 176, 177, 178, 179, 182, 183, 184, 185,

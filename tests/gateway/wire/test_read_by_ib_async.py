@@ -11,7 +11,7 @@ from ib_async.decoder import Decoder
 from ib_async.util import UNSET_DOUBLE
 
 from tests.gateway.wire import samples
-from trademind.gateway.wire import accounts, market, messages, orders
+from trademind.gateway.wire import accounts, history, market, messages, orders
 from trademind.gateway.wire.fields import decode_fields
 from trademind.gateway.wire.market import Tick
 
@@ -175,7 +175,7 @@ def test_historical_data(read: Any) -> None:
 
 
 def test_historical_update(read: Any) -> None:
-    ((name, (req_id, bar)),) = read(market.historical_data_update(9, samples.BARS[0]))
+    ((name, (req_id, bar)),) = read(history.historical_data_update(9, samples.BARS[0]))
 
     assert (name, req_id, bar.date, bar.barCount) == ("historicalDataUpdate", 9, "20261120", 17)
     assert (bar.open, bar.high, bar.low, bar.close) == (1.5, 3.0, 1.0, 2.5)
@@ -279,7 +279,7 @@ def test_portfolio_and_positions(read: Any) -> None:
         ),
         (market.snapshot_end(4), ("tickSnapshotEnd", (4,))),
         (market.market_data_type(4, 1), ("marketDataType", (4, 1))),
-        (market.head_timestamp(4, "20000103-05:00:00"), ("headTimestamp", (4, "20000103-05:00:00"))),
+        (history.head_timestamp(4, "20000103-05:00:00"), ("headTimestamp", (4, "20000103-05:00:00"))),
         (orders.open_order_end(), ("openOrderEnd", ())),
         (orders.completed_orders_end(), ("completedOrdersEnd", ())),
         (orders.executions_end(4), ("execDetailsEnd", (4,))),

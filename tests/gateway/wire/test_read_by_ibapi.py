@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.wire import samples
-from trademind.gateway.wire import accounts, market, messages, orders
+from trademind.gateway.wire import accounts, history, market, messages, orders
 from trademind.gateway.wire.market import Tick
 
 pytest.importorskip("ibapi", reason="IB's own client is not installed (dependency group `conformance`)")
@@ -168,11 +168,11 @@ def test_historical_data_and_its_end(read: Any, version: int) -> None:
     assert (bars[1].volume, bars[1].wap, bars[1].barCount) == (Decimal(1200), Decimal("2.1"), 17)
     # From 196 on the end is a message of its own.
     assert len(calls) == (3 if version == 195 else 2)
-    assert read(market.historical_data_end(9, "a", "b")) == [("historicalDataEnd", (9, "a", "b"))]
+    assert read(history.historical_data_end(9, "a", "b")) == [("historicalDataEnd", (9, "a", "b"))]
 
 
 def test_historical_update(read: Any) -> None:
-    ((name, (req_id, bar)),) = read(market.historical_data_update(9, samples.BARS[0]))
+    ((name, (req_id, bar)),) = read(history.historical_data_update(9, samples.BARS[0]))
 
     assert (name, req_id, bar.date, bar.barCount) == ("historicalDataUpdate", 9, "20261120", 17)
     assert (bar.open, bar.high, bar.low, bar.close) == (1.5, 3.0, 1.0, 2.5)
@@ -219,7 +219,7 @@ def test_historical_update(read: Any) -> None:
         ),
         (market.snapshot_end(4), ("tickSnapshotEnd", (4,))),
         (market.market_data_type(4, 1), ("marketDataType", (4, 1))),
-        (market.head_timestamp(4, "20000103-05:00:00"), ("headTimestamp", (4, "20000103-05:00:00"))),
+        (history.head_timestamp(4, "20000103-05:00:00"), ("headTimestamp", (4, "20000103-05:00:00"))),
         (orders.open_order_end(), ("openOrderEnd", ())),
         (orders.completed_orders_end(), ("completedOrdersEnd", ())),
         (orders.executions_end(4), ("execDetailsEnd", (4,))),

@@ -18,7 +18,7 @@ from trademind.gateway.engine.model import Instrument
 from trademind.gateway.feeds.base import FeedBar
 from trademind.gateway.handlers.contracts import find
 from trademind.gateway.session import BarStream, Session
-from trademind.gateway.wire.market import (
+from trademind.gateway.wire.history import (
     HistoricalData,
     WireBar,
     encode_bars,

@@ -8,5 +8,5 @@ Nothing here does I/O or knows of the paper exchange.
     times       IB's ways of writing a time
     requests/, place_order, reading  what clients ask, by topic
     messages, orders, accounts,
-    contracts, market               what the gateway tells them
+    contracts, market, history      what the gateway tells them
 """
