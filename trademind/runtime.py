@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from trademind.brokers.base import Broker
 from trademind.brokers.ibkr.client import IBKRBroker
+from trademind.gateway.pacing import UNPACED, Pacing
 from trademind.gateway.server import PaperGatewayServer
 from trademind.settings import BrokerKind, Settings
 
@@ -42,6 +43,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
                     cash=settings.paper.cash,
                     seed=settings.paper.seed,
                     data_dir=settings.data_dir,
+                    pacing=Pacing() if settings.paper.pacing else UNPACED,
                 )
             )
             host, port = gateway.host, gateway.port
@@ -55,8 +57,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             connect_timeout=ibkr.connect_timeout,
             request_timeout=ibkr.request_timeout,
             order_timeout=ibkr.order_timeout,
-            # The limit is IB's; the paper gateway on this machine has none.
-            max_requests_per_second=45 if gateway is None else 0,
+            # The limit is IB's; the paper gateway has it unless it is told not to.
+            max_requests_per_second=45 if gateway is None or settings.paper.pacing else 0,
         )
         await broker.start()
         stack.push_async_callback(broker.disconnect)

@@ -70,6 +70,8 @@ class PaperSettings(_Group):
     port: int = Field(default=0, ge=0, le=65535)
     """Port on loopback; 0 takes a free one."""
     feed: Literal["synthetic"] = "synthetic"
+    pacing: bool = True
+    """Whether IB's limits apply: 50 messages a second, history, 100 market data lines."""
 
 
 class ServerSettings(_Group):

@@ -39,12 +39,16 @@ def start(
         Decimal | None, typer.Option(parser=_decimal, help="Opening balance of a new account, in US dollars.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the synthetic market.")] = None,
+    pacing: Annotated[
+        bool | None,
+        typer.Option("--pacing/--no-pacing", help="Whether IB's limits apply, such as 50 messages a second."),
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Start a paper gateway that any TWS API client can connect to. Ctrl-C stops it."""
     with reporting(as_json):
-        settings = _settings(cash=cash, seed=seed, port=port, data_dir=data_dir)
+        settings = _settings(cash=cash, seed=seed, port=port, pacing=pacing, data_dir=data_dir)
         configure_logging(settings.server.log_level)
         if not is_loopback(host):
             typer.echo(f"listening on {host}: whoever can reach it can use the paper account", err=True)
@@ -90,6 +94,7 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
     # Loaded here, so that the other commands answer without it.
+    from trademind.gateway.pacing import UNPACED, Pacing
     from trademind.gateway.server import PaperGatewayServer
 
     gateway = PaperGatewayServer(
@@ -98,6 +103,7 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         cash=settings.paper.cash,
         seed=settings.paper.seed,
         data_dir=settings.data_dir,
+        pacing=Pacing() if settings.paper.pacing else UNPACED,
     )
     async with AsyncExitStack() as stack:
         try:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+TOO_FAST: Final = 100
 DUPLICATE_TICKER_ID: Final = 322
 NO_SECURITY: Final = 200
 NO_SECURITY_TEXT: Final = "No security definition has been found for the request"

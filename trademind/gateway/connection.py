@@ -86,6 +86,8 @@ class Connection:
         self._outgoing = bytearray()
         self.version = 0
         """The version agreed; 0 before."""
+        self.options = ""
+        """What the client wrote behind its range of versions, such as `+PACEAPI`."""
 
     @property
     def state(self) -> ConnectionState:
@@ -144,8 +146,9 @@ class Connection:
 
     def _agree(self, offer: bytes) -> None:
         """Answer the client's range of versions with the version to speak."""
+        text = offer.decode("ascii", "backslashreplace")
         try:
-            agreed = negotiate(offer.decode("ascii", "backslashreplace"))
+            agreed = negotiate(text)
         except ValueError as error:
             raise ProtocolError(str(error)) from error
         if agreed is None:
@@ -153,6 +156,7 @@ class Connection:
             self._frame(Error(req_id=-1, code=506, text=refusal).encode(MIN_VERSION))
             raise ProtocolError(f"no version in common with {offer[:60]!r}")
         self.version = agreed
+        self.options = text.partition(" ")[2]
         connected_at = self._connected_at.astimezone(EASTERN)
         self._frame(encode_fields((agreed, f"{connected_at:%Y%m%d %H:%M:%S %Z}")))
         self._enter(ConnectionState.START_API)

@@ -22,8 +22,9 @@ from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.feeds.base import Feed
-from trademind.gateway.handlers import HANDLERS, account, greeting, history, market_data
+from trademind.gateway.handlers import HANDLERS, account, greeting, history, limits, market_data
 from trademind.gateway.handlers.telling import Telling, tell
+from trademind.gateway.pacing import UNPACED, HistoricalPacing, MessageRate, Pacing
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore
 from trademind.gateway.wire.fields import FieldError
@@ -41,6 +42,7 @@ class PaperGateway:
         universe: What can be traded.
         clock: The time, for the market as for everything else.
         store: Where everything the exchange does is written before any client hears of it.
+        pacing: What clients may ask, and how fast.
     """
 
     def __init__(
@@ -51,11 +53,14 @@ class PaperGateway:
         universe: Universe,
         clock: Clock,
         store: AccountStore,
+        pacing: Pacing = UNPACED,
     ) -> None:
         self.exchange = exchange
         self.feed = feed
         self.universe = universe
         self.clock = clock
+        self.pacing = pacing
+        self.historical_pacing = HistoricalPacing(pacing)
         self.sessions: list[Session] = []
         self._store = store
         self._shown: dict[int, MarketQuote] = {}
@@ -79,7 +84,7 @@ class PaperGateway:
 
     def open_session(self) -> Session:
         """A client has connected."""
-        session = Session(self.clock)
+        session = Session(self.clock, MessageRate(self.pacing))
         self.sessions.append(session)
         return session
 
@@ -102,6 +107,8 @@ class PaperGateway:
         if session.outbox:
             self._tell(session)
             return True
+        if self._must_wait(session):
+            return self._work(session)
         match session.connection.next_event():
             case None:
                 return self._work(session)
@@ -112,6 +119,24 @@ class PaperGateway:
             case ConnectionFailed(reason):
                 log.warning("dropping %s: %s", session, reason)
         return True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to do that only time sets off: `attend` does it."""
+        return any(session.is_held for session in self.sessions)
+
+    def attend(self) -> list[Session]:
+        """Do what was waiting for its time. Returns the clients for whom there is something to do."""
+        return [session for session in self.sessions if session.is_held]
+
+    def _must_wait(self, session: Session) -> bool:
+        """Whether no request of this client is taken before some time has passed."""
+        session.is_held = (
+            session.client_id is not None
+            and session.wants_pacing
+            and not session.rate.has_room(self.clock.now())
+        )
+        return session.is_held
 
     def finish_chores(self) -> None:
         """Do what has been asked for and goes beyond its client, all at once."""
@@ -151,12 +176,15 @@ class PaperGateway:
         greeting.greet(self, session)
 
     def _serve(self, session: Session, fields: Sequence[str]) -> None:
+        if limits.is_too_fast(self, session):
+            return
         req_id = request_id(fields, session.version)
         try:
             # A request of the new day must not find the last one's orders.
             self.commit(self.exchange.roll(self.clock.now()))
             request = read_request(fields, session.version)
-            HANDLERS[type(request)](self, session, request)
+            if not limits.is_too_often(self, session, request):
+                HANDLERS[type(request)](self, session, request)
         except UnknownRequest:
             session.error(req_id, codes.UNKNOWN_MESSAGE, codes.UNKNOWN_MESSAGE_TEXT)
         except FieldError as error:

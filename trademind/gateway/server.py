@@ -22,6 +22,7 @@ from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.feeds.base import Feed
 from trademind.gateway.feeds.synthetic import SyntheticFeed
 from trademind.gateway.gateway import PaperGateway
+from trademind.gateway.pacing import UNPACED, Pacing
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore, open_exchange
 
@@ -44,6 +45,8 @@ START_WITHIN: Final = 10.0
 """Seconds in which a client has to agree on a version and start the API."""
 LINGER: Final = 5.0
 """Seconds in which a client that is being dropped may still read what was written."""
+ATTEND_EVERY: Final = 0.01
+"""Seconds between two looks at what waits for its time."""
 TURN: Final = 0.01
 """Seconds of work for one client, or for the market, in one turn of the loop."""
 
@@ -117,9 +120,10 @@ class _Client(asyncio.Protocol):
         self._server.flush()
         if self.session is None or transport.is_closing():
             return
-        if is_more:
+        if is_more or session.is_held:
             transport.pause_reading()
-            self.wake()
+            if is_more:
+                self.wake()
         elif not self._is_paused:
             transport.resume_reading()
 
@@ -217,6 +221,7 @@ class PaperGatewayServer:
         data_dir: Where the account is kept; None keeps it in memory.
         clock: The time.
         feed: A market other than the synthetic one.
+        pacing: What clients may ask, and how fast; without, there is no limit.
 
     Raises:
         SettingsError: another gateway uses `data_dir`.
@@ -233,6 +238,7 @@ class PaperGatewayServer:
         data_dir: Path | None = None,
         clock: Clock | None = None,
         feed: Feed | None = None,
+        pacing: Pacing = UNPACED,
     ) -> None:
         self.host = host
         self._asked_port = port
@@ -240,6 +246,8 @@ class PaperGatewayServer:
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
         self._feed = feed or SyntheticFeed(seed)
+        self._pacing = pacing
+        self._attending: asyncio.TimerHandle | None = None
         self._resources = AsyncExitStack()
         self.clients: list[_Client] = []
         self.port = 0
@@ -253,7 +261,12 @@ class PaperGatewayServer:
             store = stack.enter_context(AccountStore(self._data_dir))
             exchange = open_exchange(store, cash=self._cash, clock=self._clock, universe=universe)
             self.core = PaperGateway(
-                exchange=exchange, feed=self._feed, universe=universe, clock=self._clock, store=store
+                exchange=exchange,
+                feed=self._feed,
+                universe=universe,
+                clock=self._clock,
+                store=store,
+                pacing=self._pacing,
             )
             loop = asyncio.get_running_loop()
             server = await loop.create_server(lambda: _Client(self), self.host, self._asked_port)
@@ -276,6 +289,8 @@ class PaperGatewayServer:
 
     async def _stop_listening(self, server: asyncio.Server) -> None:
         server.close()
+        if self._attending is not None:
+            self._attending.cancel()
         # What has been asked for, such as cancelling everything, is done before the account is closed.
         self.core.finish_chores()
         for client in list(self.clients):
@@ -307,6 +322,20 @@ class PaperGatewayServer:
         """Send to every client what there is for it."""
         for client in list(self.clients):
             client.flush()
+        self.attend_later()
+
+    def attend_later(self) -> None:
+        """Look again soon, while something waits for its time: only the clock knows when that has come."""
+        if self.core.is_waiting and self._attending is None:
+            self._attending = asyncio.get_running_loop().call_later(ATTEND_EVERY, self._attend)
+
+    def _attend(self) -> None:
+        self._attending = None
+        due = self.core.attend()
+        for client in self.clients:
+            if client.session in due:
+                client.wake()
+        self.flush()
 
     async def _pump(self) -> None:
         """Move the market on, every so often, a turn's worth of work at a time."""

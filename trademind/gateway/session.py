@@ -9,6 +9,7 @@ from decimal import Decimal
 from trademind.clock import Clock
 from trademind.gateway.connection import Connection, ConnectionState
 from trademind.gateway.engine.model import Instrument, MarketQuote
+from trademind.gateway.pacing import PACE_API, UNPACED, MessageRate
 from trademind.gateway.wire.history import WireBar
 from trademind.gateway.wire.messages import Error, Message
 
@@ -74,8 +75,12 @@ class Session:
     Subscriptions are kept here by request id, so that they end with the connection.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, rate: MessageRate | None = None) -> None:
         self._clock = clock
+        self.rate = rate or MessageRate(UNPACED)
+        """Counts its messages."""
+        self.is_held = False
+        """Whether the next request waits until the client may make one more."""
         self.connection = Connection(clock.now())
         self.client_id: int | None = None
         """None until the client has started the API."""
@@ -106,6 +111,11 @@ class Session:
     @property
     def is_open(self) -> bool:
         return self.connection.state is not ConnectionState.CLOSED
+
+    @property
+    def wants_pacing(self) -> bool:
+        """Whether the client asked to be slowed down where others are warned and dropped."""
+        return PACE_API in self.connection.options.split()
 
     def sees_orders_of(self, client_id: int) -> bool:
         return self.client_id in (client_id, MASTER_CLIENT_ID)
