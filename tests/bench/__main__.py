@@ -69,6 +69,7 @@ async def main() -> None:
             trademind_port,
             "/readyz",
             TRADEMIND_SERVER__LOG_LEVEL="warning",
+            TRADEMIND_PAPER__PACING="false",
         ),
         running(["tests.bench.bare", str(bare_port)], bare_port, "/account"),
     ):

@@ -250,7 +250,7 @@ async def test_ib_asyncs_own_throttle_keeps_within_the_limit() -> None:
         ib.errorEvent += lambda req_id, code, text, contract: codes.append(code)
         await ib.connectAsync("127.0.0.1", server.port, timeout=PATIENCE)
         seen: list[int] = []
-        ib.wrapper.currentTime = seen.append  # type: ignore[method-assign]
+        ib.wrapper.currentTime = lambda time: seen.append(time)  # type: ignore[method-assign]
         for _ in range(140):
             ib.client.reqCurrentTime()
         await until(lambda: len(seen) == 140)
