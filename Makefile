@@ -4,10 +4,10 @@ BIN := .venv/bin
 CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check cover format bench clean
+.PHONY: help start test check cover format bench compatibility clean
 
 help:            ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 start: .venv/.runtime ## start the server on its own paper gateway
 	@$(BIN)/trademind server start
@@ -31,6 +31,9 @@ format: .venv/.dev ## format the code and mend what can be mended
 bench: .venv/.dev ## measure, and print the tables of docs/benchmarks.md
 	@$(BIN)/python -m tests.bench
 
+compatibility: .venv/.dev ## try other people's programs on the paper gateway (installs them into .venv/compatibility)
+	@$(BIN)/python -m tests.compatibility
+
 clean:           ## remove the virtual environment and caches (not your paper account)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 
@@ -50,4 +53,6 @@ clean:           ## remove the virtual environment and caches (not your paper ac
 .venv/.dev: .venv/.runtime
 	@echo "Installing the development tools into .venv …"
 	@$(BIN)/pip install -q -c $(CONSTRAINTS) -e '.[dev]' --group conformance
+	@# Without its eventkit, which would overwrite ib_async's aeventkit: both are the module `eventkit`.
+	@$(BIN)/pip install -q -c $(CONSTRAINTS) --no-deps ib_insync
 	@touch $@
