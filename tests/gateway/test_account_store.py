@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.engine.trading import AAPL, START, UNIVERSE, errors, fills, market
+from tests.gateway.engine.trading import AAPL, EURUSD, START, UNIVERSE, errors, fills, market
 from trademind.clock import ManualClock
 from trademind.domain import Side
 from trademind.errors import SettingsError
@@ -344,12 +344,9 @@ def assert_refused(directory: Path, content: bytes, cause: str) -> None:
     [
         {"version": 99},
         {"kind": "order"},
-        {"cash": "much"},
-        {"cash": "NaN"},
-        {"cash": "1e999999"},
-        {"cash": 100000},
-        {"cash": None},
-        {"account_id": 7},
+        {"accounts": []},
+        {"accounts": {}},
+        {"rates": {"EUR": 1}},
         {"high_water": [1]},
         {"high_water": {"1": "2"}},
         {"high_water": {"x": 2}},
@@ -359,9 +356,6 @@ def assert_refused(directory: Path, content: bytes, cause: str) -> None:
         {"created_at": "yesterday"},
         {"day": 5},
         {"day": "9999-12-31"},
-        {"holdings": {}},
-        {"holdings": [[]]},
-        {"holdings": [{"con_id": [1]}]},
         {"orders": [None]},
     ],
 )
@@ -370,6 +364,126 @@ def test_an_account_of_another_version(tmp_path: Path, change: dict[str, object]
         pass
     content = log_file(tmp_path).read_bytes()
     assert_refused(tmp_path, json.dumps(json.loads(content) | change).encode() + b"\n", "not a paper account")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cash": {"USD": "much"}},
+        {"cash": {"USD": "NaN"}},
+        {"cash": {"USD": "1e999999"}},
+        {"cash": {"USD": 100000}},
+        {"cash": "100000"},
+        {"cash": None},
+        {"account_id": 7},
+        {"accrued": {"USD": 1}},
+        {"payables": [{"due": "soon", "con_id": 1, "currency": "USD", "amount": "1"}]},
+        {"holdings": {}},
+        {"holdings": [[]]},
+        {"holdings": [{"con_id": [1]}]},
+    ],
+)
+def test_an_account_that_makes_no_sense(tmp_path: Path, change: dict[str, object]) -> None:
+    with session(tmp_path):
+        pass
+    content = json.loads(log_file(tmp_path).read_bytes())
+    content["accounts"][0] |= change
+    assert_refused(tmp_path, json.dumps(content).encode() + b"\n", "not a paper account")
+
+
+OLD = {
+    "kind": "account",
+    "version": 1,
+    "account_id": "DUTM00001",
+    "opening_cash": "100000",
+    "cash": "98412.30",
+    "created_at": "2026-04-15T15:00:00+00:00",
+    "day": "2026-04-15",
+    "next_perm": 3,
+    "next_exec": 3,
+    "high_water": {"1": 2},
+    "holdings": [
+        {
+            "con_id": AAPL.con_id,
+            "quantity": "5",
+            "cost": "501.00",
+            "mark": "100.00",
+            "realized": "0",
+            "day_quantity": "0",
+            "day_flow": "-501.00",
+            "prior_close": "99.00",
+        },
+        {
+            "con_id": EURUSD.con_id,
+            "quantity": "1000",
+            "cost": "1086.70",
+            "mark": "1.08500",
+            "realized": "0",
+            "day_quantity": "0",
+            "day_flow": "-1086.70",
+            "prior_close": None,
+        },
+    ],
+    "orders": [],
+    "executions": [],
+}
+
+
+def test_an_account_of_the_first_version_is_read(tmp_path: Path) -> None:
+    """What was then a holding of euros is a balance of them now; nothing is gained or lost by that."""
+    (tmp_path / "paper-account.jsonl").write_text(json.dumps(OLD) + "\n")
+    for _ in range(2):  # the second time from the file in the new form
+        with session(tmp_path) as run:
+            run.exchange.on_quote(market("1.08500", "1.08510", of=EURUSD))
+            figures = run.exchange.figures()
+            assert figures.net_liquidation == Decimal("98412.30") + 500 + 1085
+            assert figures.total_cash_value == Decimal("98412.30") + 1085
+            assert {each.currency: each.cash_balance for each in figures.currencies} == {
+                "USD": Decimal("98412.30"),
+                "EUR": Decimal(1000),
+            }
+            assert [each.quantity for each in run.exchange.positions()] == [5, 1000]
+
+
+def test_several_accounts_in_one_store(tmp_path: Path) -> None:
+    first, second = {"DU1": Decimal(5000)}, {"DU2": Decimal(7000)}
+    clock = ManualClock(START)
+    with AccountStore(tmp_path) as store:
+        exchange = open_exchange(store, cash=first | second, clock=clock, universe=UNIVERSE)
+        exchange.on_quote(market("99.99", "100.01"))
+        ticket = Ticket(
+            client_id=1,
+            order_id=1,
+            account="DU2",
+            instrument=AAPL,
+            side=Side.BUY,
+            quantity=Decimal(10),
+            order_type=IBOrderType.MARKET,
+            tif=IBTif.DAY,
+        )
+        exchange.place(ticket)
+        store.save(exchange)
+    with AccountStore(tmp_path) as store:  # from the journal; a third account is opened
+        third = first | second | {"DU3": Decimal(1)}
+        exchange = open_exchange(store, cash=third, clock=clock, universe=UNIVERSE)
+        assert list(exchange.accounts) == ["DU1", "DU2", "DU3"]
+        assert exchange.figures("DU1").total_cash_value == 5000
+        assert exchange.figures("DU2").total_cash_value == Decimal("5998.90")
+        assert exchange.figures("DU3").total_cash_value == 1
+        assert exchange.positions("DU1") == []
+        [position] = exchange.positions("DU2")
+        assert position.quantity == 10
+    for other, words in (({"DU1": Decimal(5000)}, "DU2"), (third | {"DU2": Decimal(1)}, "7000")):
+        with AccountStore(tmp_path) as store, pytest.raises(SettingsError, match=words):
+            open_exchange(store, cash=other, clock=clock, universe=UNIVERSE)
+
+
+def test_accounts_that_have_not_traded_can_be_exchanged(tmp_path: Path) -> None:
+    for accounts in ({"DU1": Decimal(5)}, {"DU2": Decimal(6), "DU1": Decimal(7)}):
+        with AccountStore(tmp_path) as store:
+            exchange = open_exchange(store, cash=accounts, clock=ManualClock(START), universe=UNIVERSE)
+            opened = {each.account_id: each.figures().net_liquidation for each in exchange.accounts.values()}
+            assert opened == accounts
 
 
 @pytest.mark.parametrize(

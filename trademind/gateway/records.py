@@ -10,10 +10,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from trademind.domain import Side
+from trademind.domain import SecType, Side
+from trademind.gateway.engine.currencies import BASE
 from trademind.gateway.engine.instruments import Universe
-from trademind.gateway.engine.journal import AccountState, DayStarted, Record
-from trademind.gateway.engine.ledger import Holding
+from trademind.gateway.engine.journal import AccountState, DayStarted, ExchangeState, Record
+from trademind.gateway.engine.ledger import Holding, Payable
 from trademind.gateway.engine.model import (
     IBOrderType,
     IBStatus,
@@ -24,8 +25,9 @@ from trademind.gateway.engine.model import (
     Ticket,
 )
 
-VERSION = 1
-"""Of the format. A file of another version is refused, not guessed at."""
+VERSION = 2
+"""Of the format. Version 1, with one account and US dollars only, is read, too; a file of any other version
+is refused, not guessed at."""
 
 Json = dict[str, Any]
 Value = TypeVar("Value")
@@ -62,6 +64,15 @@ def _number_or_none(data: Mapping[str, Any], name: str) -> Decimal | None:
     return None if data[name] is None else _number(data, name)
 
 
+def _numbers(data: Mapping[str, Any], name: str) -> dict[str, Decimal]:
+    numbers = _field(data, name, dict)
+    return {_field({"key": key}, "key", str): _number(numbers, key) for key in numbers}
+
+
+def _day(data: Mapping[str, Any], name: str) -> date:
+    return date.fromisoformat(_field(data, name, str))
+
+
 def _moment(data: Mapping[str, Any], name: str) -> datetime:
     moment = datetime.fromisoformat(_field(data, name, str))
     if moment.tzinfo is None:
@@ -85,22 +96,44 @@ def dump_record(record: Record) -> Json:
     return {"kind": "day", "day": record.day.isoformat()}
 
 
-def dump_state(state: AccountState) -> Json:
-    """A whole account as JSON."""
+def dump_state(state: ExchangeState) -> Json:
+    """All accounts as JSON."""
     return {
         "kind": "account",
         "version": VERSION,
-        "account_id": state.account_id,
-        "opening_cash": str(state.opening_cash),
-        "cash": str(state.cash),
         "created_at": state.created_at.isoformat(),
         "day": state.day.isoformat(),
         "next_perm": state.next_perm,
         "next_exec": state.next_exec,
         "high_water": {str(client): order_id for client, order_id in state.high_water.items()},
-        "holdings": [_dump_holding(each) for each in state.holdings],
+        "rates": _dump_amounts(state.rates),
+        "accounts": [_dump_account(each) for each in state.accounts],
         "orders": [_dump_order(each) for each in state.orders],
         "executions": [_dump_execution(each) for each in state.executions],
+    }
+
+
+def _dump_amounts(amounts: Mapping[str, Decimal]) -> Json:
+    return {name: str(amount) for name, amount in amounts.items()}
+
+
+def _dump_account(state: AccountState) -> Json:
+    return {
+        "account_id": state.account_id,
+        "opening_cash": str(state.opening_cash),
+        "cash": _dump_amounts(state.cash),
+        "accrued": _dump_amounts(state.accrued),
+        "payables": [_dump_payable(each) for each in state.payables],
+        "holdings": [_dump_holding(each) for each in state.holdings],
+    }
+
+
+def _dump_payable(payable: Payable) -> Json:
+    return {
+        "due": payable.due.isoformat(),
+        "con_id": payable.con_id,
+        "currency": payable.currency,
+        "amount": str(payable.amount),
     }
 
 
@@ -165,6 +198,7 @@ def _dump_holding(holding: Holding) -> Json:
         "day_quantity": str(holding.day_quantity),
         "day_flow": str(holding.day_flow),
         "prior_close": _text(holding.prior_close),
+        "carried": str(holding.carried),
     }
 
 
@@ -185,25 +219,60 @@ class RecordReader:
         if kind == "execution":
             return self._execution(data)
         if kind == "day":
-            return DayStarted(day=date.fromisoformat(_field(data, "day", str)))
+            return DayStarted(day=_day(data, "day"))
         raise ValueError(f"unknown kind of record: {kind!r}")
 
-    def state(self, data: Mapping[str, Any]) -> AccountState:
-        if data["kind"] != "account" or data["version"] != VERSION:
+    def state(self, data: Mapping[str, Any]) -> ExchangeState:
+        if data["kind"] != "account" or data["version"] not in (1, VERSION):
             raise ValueError(f"not an account of version {VERSION}")
         high_water = _field(data, "high_water", dict)
-        return AccountState(
-            account_id=_field(data, "account_id", str),
-            opening_cash=_number(data, "opening_cash"),
-            cash=_number(data, "cash"),
+        is_old = data["version"] == 1
+        accounts = [data] if is_old else _field(data, "accounts", list)
+        if not accounts:
+            raise ValueError("no account in it")
+        return ExchangeState(
             created_at=_moment(data, "created_at"),
-            day=date.fromisoformat(_field(data, "day", str)),
+            day=_day(data, "day"),
             next_perm=_count(data, "next_perm"),
             next_exec=_count(data, "next_exec"),
             high_water={int(client): _field(high_water, client, int) for client in high_water},
-            holdings=[self._holding(each) for each in _field(data, "holdings", list)],
+            rates={} if is_old else _numbers(data, "rates"),
+            accounts=[self._old_account(data)] if is_old else [self._account(each) for each in accounts],
             orders=[self._order(each) for each in _field(data, "orders", list)],
             executions=[self._execution(each) for each in _field(data, "executions", list)],
+        )
+
+    def _account(self, data: Mapping[str, Any]) -> AccountState:
+        return AccountState(
+            account_id=_field(data, "account_id", str),
+            opening_cash=_number(data, "opening_cash"),
+            cash=_numbers(data, "cash"),
+            accrued=_numbers(data, "accrued"),
+            payables=[self._payable(each) for each in _field(data, "payables", list)],
+            holdings=[self._holding(each) for each in _field(data, "holdings", list)],
+        )
+
+    def _old_account(self, data: Mapping[str, Any]) -> AccountState:
+        """The account of version 1, where bought currency was a holding and not a balance."""
+        holdings = [self._holding({"carried": "0", **each}) for each in _field(data, "holdings", list)]
+        cash = {BASE: _number(data, "cash")}
+        for each in holdings:
+            if each.instrument.sec_type is SecType.CASH:
+                cash[each.instrument.symbol] = each.quantity
+        return AccountState(
+            account_id=_field(data, "account_id", str),
+            opening_cash=_number(data, "opening_cash"),
+            cash=cash,
+            holdings=holdings,
+        )
+
+    @staticmethod
+    def _payable(data: Mapping[str, Any]) -> Payable:
+        return Payable(
+            due=_day(data, "due"),
+            con_id=_count(data, "con_id"),
+            currency=_field(data, "currency", str),
+            amount=_number(data, "amount"),
         )
 
     def _instrument(self, data: Mapping[str, Any]) -> Instrument:
@@ -276,4 +345,5 @@ class RecordReader:
             day_quantity=_number(data, "day_quantity"),
             day_flow=_number(data, "day_flow"),
             prior_close=_number_or_none(data, "prior_close"),
+            carried=_number(data, "carried"),
         )

@@ -14,7 +14,7 @@ by one, since a paper account need not survive a power cut to the last order.
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from io import FileIO
@@ -25,9 +25,10 @@ from filelock import FileLock, Timeout
 
 from trademind.clock import Clock
 from trademind.errors import SettingsError
+from trademind.gateway.engine.currencies import BASE
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
-from trademind.gateway.engine.journal import AccountState, Record
+from trademind.gateway.engine.journal import AccountState, ExchangeState, Record
 from trademind.gateway.records import Json, RecordReader, dump_record, dump_state
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class AccountStore:
             if lock is not None:
                 lock.release()
 
-    def read(self, universe: Universe) -> tuple[AccountState, list[Record]] | None:
+    def read(self, universe: Universe) -> tuple[ExchangeState, list[Record]] | None:
         """The stored account and the records that followed; None when there is none.
 
         Raises:
@@ -128,7 +129,7 @@ class AccountStore:
         if torn:
             log.warning("%s: dropped a line that was not written to its end", path)
         reader = RecordReader(universe)
-        state: AccountState | None = None
+        state: ExchangeState | None = None
         records: list[Record] = []
         number = 0
         try:
@@ -152,7 +153,7 @@ class AccountStore:
             "`trademind gateway reset` starts over"
         )
 
-    def write(self, state: AccountState) -> None:
+    def write(self, state: ExchangeState) -> None:
         """Make the file this state and nothing else, in one step, and go on from there.
 
         Raises:
@@ -264,40 +265,65 @@ def _sync_directory(directory: Path) -> None:
 
 
 def open_exchange(
-    store: AccountStore, *, cash: Decimal, clock: Clock, universe: Universe, account_id: str = ACCOUNT_ID
+    store: AccountStore,
+    *,
+    cash: Decimal | Mapping[str, Decimal],
+    clock: Clock,
+    universe: Universe,
 ) -> PaperExchange:
-    """The stored account's exchange, or a new one's. The store must be open.
+    """The stored accounts' exchange, or a new one's. The store must be open.
 
-    DAY orders of an earlier day are gone from it. An account that has not traded takes on a new opening
-    balance.
+    DAY orders of an earlier day are gone from it. As long as nothing has been traded the accounts take on
+    new opening balances; further accounts can be opened at any time.
+
+    Args:
+        cash: Opening balance of the one account, or of several by their ids.
 
     Raises:
-        SettingsError: `cash` is not what the account, which has traded, was opened with; or the stored
-            account cannot be read, or not be written.
+        SettingsError: `cash` is not what the accounts, which have traded, were opened with; or the stored
+            accounts cannot be read, or not be written.
     """
+    accounts = cash if isinstance(cash, Mapping) else {ACCOUNT_ID: cash}
     stored = store.read(universe)
+    instruments = universe.instruments
     if stored is None:
-        exchange = PaperExchange(account_id=account_id, cash=cash, clock=clock)
+        exchange = PaperExchange(accounts=accounts, clock=clock, instruments=instruments)
     else:
         state, records = stored
         try:
-            exchange = PaperExchange.restored(state, records, clock=clock)
+            exchange = PaperExchange.restored(state, records, clock=clock, instruments=instruments)
         except _UNREADABLE as error:  # each field by itself is right, but they do not fit together
             raise store.damaged(f"{type(error).__name__}: {error}") from error
-        if state.opening_cash != cash:
-            exchange = _with_cash(exchange, cash, clock)
+        opened = {each.account_id: each.opening_cash for each in exchange.accounts.values()}
+        if opened != accounts:
+            state = _with_accounts(exchange.state(), accounts)
+            exchange = PaperExchange.restored(state, (), clock=clock, instruments=instruments)
     exchange.roll(clock.now())
     exchange.journal.clear()
     store.write(exchange.state())
     return exchange
 
 
-def _with_cash(exchange: PaperExchange, cash: Decimal, clock: Clock) -> PaperExchange:
-    state = exchange.state()
+def _with_accounts(state: ExchangeState, wanted: Mapping[str, Decimal]) -> ExchangeState:
+    """The state with the accounts that are wanted, in their order."""
+    opened = {each.account_id: each for each in state.accounts}
     if state.has_traded:
-        raise SettingsError(
-            f"TRADEMIND_PAPER__CASH (--cash) is {cash}, but the paper account was opened with "
-            f"{state.opening_cash} and has traded; set it back, or start over with `trademind gateway reset`"
-        )
-    state.opening_cash = state.cash = cash
-    return PaperExchange.restored(state, (), clock=clock)
+        for account_id, account in opened.items():
+            if account_id not in wanted:
+                raise SettingsError(
+                    f"TRADEMIND_PAPER__ACCOUNTS: the stored account {account_id} has traded and is not among "
+                    f"{', '.join(wanted)}; name it, or start over with `trademind gateway reset`"
+                )
+            if account.opening_cash != wanted[account_id]:
+                raise SettingsError(
+                    f"TRADEMIND_PAPER__CASH (--cash) is {wanted[account_id]}, but the paper account was "
+                    f"opened with {account.opening_cash} and has traded; set it back, or start over with "
+                    "`trademind gateway reset`"
+                )
+    else:
+        opened = {}
+    state.accounts = [
+        opened.get(account_id) or AccountState(account_id=account_id, opening_cash=cash, cash={BASE: cash})
+        for account_id, cash in wanted.items()
+    ]
+    return state

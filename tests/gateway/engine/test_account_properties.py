@@ -102,11 +102,14 @@ class Run:
             cash -= each.side.sign * cents(each.quantity * each.price) + each.commission
             held[each.instrument.con_id] += each.side.sign * each.quantity
         account = exchange.figures()
-        assert account.total_cash_value == cash
+        by_currency = {each.currency: each.cash_balance for each in account.currencies}
+        assert by_currency["USD"] == cash
+        assert by_currency.get("EUR", 0) == held[EURUSD.con_id]
         positions = {each.instrument.con_id: each for each in exchange.positions()}
         assert {con_id: each.quantity for con_id, each in positions.items()} == {
             con_id: quantity for con_id, quantity in held.items() if quantity
         }
+        # Euros are worth, as a balance, what the virtual position is worth: its last price is their rate.
         assert account.net_liquidation == cash + sum(each.market_value for each in positions.values())
         # Profit, realised and not, is exactly what the account has gained; all of it today.
         assert account.net_liquidation - CASH == account.realized_pnl + account.unrealized_pnl
@@ -144,9 +147,11 @@ class Run:
         assert again.next_order_id(1) == exchange.next_order_id(1)
         old, new = exchange.state(), again.state()
         assert new.orders == old.orders  # in the same order of time, too
-        assert (new.cash, new.next_perm, new.next_exec) == (old.cash, old.next_perm, old.next_exec)
-        assert [(each.quantity, each.cost, each.realized) for each in new.holdings] == [
-            (each.quantity, each.cost, each.realized) for each in old.holdings
+        assert (new.next_perm, new.next_exec) == (old.next_perm, old.next_exec)
+        [account], [known] = new.accounts, old.accounts
+        assert account.cash == known.cash
+        assert [(each.quantity, each.cost, each.realized) for each in account.holdings] == [
+            (each.quantity, each.cost, each.realized) for each in known.holdings
         ]
 
     def close_out(self) -> None:

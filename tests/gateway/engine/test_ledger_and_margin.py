@@ -3,8 +3,9 @@ from decimal import Decimal
 import pytest
 
 from tests.gateway.engine.trading import AAPL, EURUSD, Floor, fills
+from trademind.gateway.engine.account import PaperAccount
+from trademind.gateway.engine.currencies import Rates
 from trademind.gateway.engine.ledger import Ledger
-from trademind.gateway.engine.margin import figures
 
 
 def book(ledger: Ledger, sign: int, quantity: str, price: str, commission: str = "1.00") -> Decimal | None:
@@ -55,10 +56,13 @@ def test_through_zero_in_one_fill(sign: int) -> None:
 
 
 def test_a_fraction_of_a_cent_is_rounded_once() -> None:
-    ledger = Ledger(Decimal(1000))
+    rates = Rates([EURUSD])
+    ledger = Ledger(Decimal(1000), rates)
     ledger.book(EURUSD, +1, Decimal(1), Decimal("1.08345"), Decimal("2.00"))
-    assert ledger.cash == Decimal("996.92")
-    assert ledger.market_value == Decimal("1.08")
+    rates.on_quote(EURUSD.con_id, Decimal("1.08345"))
+    assert ledger.balance("USD").cash == Decimal("996.92")
+    assert ledger.balance("EUR").cash == 1
+    assert ledger.cash == ledger.net_liquidation == Decimal("998.00")
 
 
 def test_figures_of_a_long_position() -> None:
@@ -81,7 +85,7 @@ def test_figures_of_a_long_position() -> None:
 
 
 def test_a_new_account_can_buy_for_twice_its_cash() -> None:
-    account = figures(Ledger(Decimal(100_000)))
+    account = PaperAccount("DU1", Decimal(100_000), Decimal(100_000)).figures()
     assert account.buying_power == Decimal("200000.00")
     assert account.net_liquidation == account.available_funds == Decimal("100000.00")
     assert account.gross_position_value == account.unrealized_pnl == account.daily_pnl == 0

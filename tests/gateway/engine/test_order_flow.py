@@ -299,7 +299,7 @@ def test_ids_are_unique_and_look_like_ibs() -> None:
 def test_an_account_that_starts_over_does_not_repeat_ids() -> None:
     first, second = Floor(), Floor()
     second.clock.advance(timedelta(minutes=1))
-    second.exchange = PaperExchange(account_id="DU7654321", cash=Decimal(1000), clock=second.clock)
+    second.exchange = PaperExchange(accounts={"DU7654321": Decimal(1000)}, clock=second.clock)
     ids: list[tuple[int, str]] = []
     for floor in (first, second):
         floor.quote("99.99", "100.01")

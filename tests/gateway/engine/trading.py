@@ -72,7 +72,7 @@ class Floor:
 
     def __init__(self, cash: str = "100000") -> None:
         self.clock = ManualClock(START)
-        self.exchange = PaperExchange(account_id="DU7654321", cash=Decimal(cash), clock=self.clock)
+        self.exchange = PaperExchange(accounts={"DU7654321": Decimal(cash)}, clock=self.clock)
 
     def place(
         self,

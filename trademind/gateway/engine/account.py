@@ -4,14 +4,25 @@ The exchange matches orders and knows nothing of money; whatever an order means 
 and booked here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal
 
 from trademind.domain import Side
 from trademind.gateway.engine import rules
-from trademind.gateway.engine.ledger import ZERO, Holding, Ledger
-from trademind.gateway.engine.margin import Exposure, figures
-from trademind.gateway.engine.model import AccountFigures, Instrument, MarketQuote, PaperPosition
+from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.currencies import Rates
+from trademind.gateway.engine.figures import account_figures
+from trademind.gateway.engine.journal import AccountState
+from trademind.gateway.engine.ledger import OPTIONS, ZERO, Ledger, cents
+from trademind.gateway.engine.margin import Exposure, LastPrice
+from trademind.gateway.engine.model import (
+    AccountFigures,
+    Instrument,
+    MarketQuote,
+    PaperPosition,
+    Preview,
+)
 
 Change = tuple[Side, Decimal, Decimal]
 """Side, quantity and price by which working orders grow; a negative quantity makes them less."""
@@ -23,24 +34,45 @@ class _Corner:
     __slots__ = ("exposure", "requirement")
 
     def __init__(self, instrument: Instrument) -> None:
-        self.exposure = Exposure(instrument.sec_type)
+        self.exposure = Exposure(instrument)
         self.requirement = ZERO
-        """Initial margin in the worst case, as last computed."""
+        """Initial margin in the worst case, as last computed, in the base currency."""
+
+
+def reference_price(instrument: Instrument) -> Decimal:
+    """What an instrument is worth as long as it has not been quoted."""
+    return Decimal(str(instrument.reference_price))
 
 
 class PaperAccount:
-    """Cash, holdings and reserved margin of one account."""
+    """Cash, holdings and reserved margin of one account.
 
-    def __init__(self, account_id: str, opening_cash: Decimal, cash: Decimal) -> None:
+    Args:
+        opening_cash: What it was opened with, in the base currency.
+        cash: What it has, by currency.
+        rates: What currencies are worth.
+        last_price: Where the prices of underlyings and legs come from.
+    """
+
+    def __init__(
+        self,
+        account_id: str,
+        opening_cash: Decimal,
+        cash: Decimal | Mapping[str, Decimal],
+        *,
+        rates: Rates | None = None,
+        last_price: LastPrice = reference_price,
+    ) -> None:
         self.account_id = account_id
         self.opening_cash = opening_cash
-        self.ledger = Ledger(cash)
+        self.ledger = Ledger(cash, rates)
+        self._last_price = last_price
         self._corners: dict[int, _Corner] = {}
         self._required = ZERO
         """Sum of the corners' worst-case requirements."""
 
     def figures(self) -> AccountFigures:
-        return figures(self.ledger)
+        return account_figures(self.ledger, self._last_price)
 
     def positions(self) -> list[PaperPosition]:
         """Open positions."""
@@ -52,16 +84,44 @@ class PaperAccount:
         return None if holding is None else holding.position()
 
     def needs_quotes(self) -> set[int]:
-        """Con ids of positions that are open, or were last night and have been closed today."""
-        # What was held when the day began counts towards the day's profit, by yesterday's close.
-        return {
-            each.instrument.con_id for each in self.ledger.holdings() if each.quantity or each.day_quantity
-        }
+        """Con ids of positions that are open, or were last night and have been closed today, of the
+        underlyings of options, and of the pairs of the currencies that there are."""
+        wanted = set[int]()
+        for each in self.ledger.holdings():
+            # What was held when the day began counts towards the day's profit, by yesterday's close.
+            if each.quantity or each.day_quantity:
+                wanted.add(each.instrument.con_id)
+                if each.instrument.sec_type in OPTIONS and each.instrument.underlying is not None:
+                    wanted.add(each.instrument.underlying.con_id)
+        for currency in self.ledger.currencies():
+            source = self.ledger.rates.source(currency)
+            if source is not None:
+                wanted.add(source)
+        return wanted
 
-    def load(self, holding: Holding) -> None:
-        """Put back a holding that was stored."""
-        self.ledger.load(holding)
-        self.refresh(holding.instrument)
+    @classmethod
+    def restored(cls, state: AccountState, *, rates: Rates, last_price: LastPrice) -> "PaperAccount":
+        """An account as it was stored; of a new one, the state has its cash and nothing else."""
+        self = cls(state.account_id, state.opening_cash, state.cash, rates=rates, last_price=last_price)
+        for currency, amount in state.accrued.items():
+            self.ledger.balance(currency).accrued = amount
+        self.ledger.payables += state.payables
+        for holding in state.holdings:
+            self.ledger.load(holding)
+            self.refresh(holding.instrument)
+        return self
+
+    def state(self) -> AccountState:
+        """Everything about it that is to be stored."""
+        balances = self.ledger.balances
+        return AccountState(
+            account_id=self.account_id,
+            opening_cash=self.opening_cash,
+            cash={currency: each.cash for currency, each in balances.items()},
+            accrued={currency: each.accrued for currency, each in balances.items() if each.accrued},
+            payables=list(self.ledger.payables),
+            holdings=list(self.ledger.holdings()),
+        )
 
     def reserve(self, instrument: Instrument, changes: Iterable[Change]) -> rules.Problem | None:
         """Reserve margin for a change of the working orders, or say why the account cannot bear it.
@@ -69,18 +129,57 @@ class PaperAccount:
         What does not make the worst case worse, such as closing a position, is always accepted. Nothing is
         changed before all of it is known to be possible.
         """
+        if not self.ledger.rates.knows(instrument.currency):
+            return rules.rejected(f"There is no exchange rate for {instrument.currency}")
         corner = self._corner(instrument)
         exposure = corner.exposure.after(changes)
         before = corner.requirement
-        after = exposure.requirement(self.ledger.holding(instrument.con_id))
+        after = self._requirement(instrument, exposure)
         total = self._required - before + after
-        equity = self.ledger.net_liquidation
-        if after > before and total > equity:
-            return rules.unaffordable(equity, total)
+        if after > before:
+            equity = self.ledger.equity_with_loan
+            if total > equity:
+                return rules.unaffordable(equity, total)
         corner.exposure = exposure
         corner.requirement = after
         self._required = total
         return None
+
+    def preview(
+        self,
+        instrument: Instrument,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal,
+        *,
+        legs: Iterable[tuple[Instrument, Side, Decimal, Decimal]] = (),
+    ) -> Preview:
+        """What a fill of all of `quantity` at `price` would do to margin and equity. Changes nothing.
+
+        Args:
+            legs: Of a combination what is really bought and sold: instrument, side, quantity and price.
+        """
+        before = self.figures()
+        trial = self.ledger.copy()
+        value = abs(quantity * price * instrument.multiplier)
+        commission = order_commission(instrument.sec_type, quantity, value)
+        fee = commission
+        for part, part_side, part_quantity, part_price in legs or ((instrument, side, quantity, price),):
+            trial.book(part, part_side.sign, part_quantity, part_price, fee)
+            holding = trial.holding(part.con_id)
+            assert holding is not None
+            trial.mark(holding, part_price, holding.prior_close or part_price)
+            fee = ZERO
+        after = account_figures(trial, self._last_price)
+        return Preview(
+            init_margin=_change(before.init_margin_req, after.init_margin_req),
+            maint_margin=_change(before.maint_margin_req, after.maint_margin_req),
+            equity_with_loan=_change(before.equity_with_loan_value, after.equity_with_loan_value),
+            commission=commission,
+            min_commission=commission,
+            max_commission=commission,
+            currency=instrument.currency,
+        )
 
     def put_back(self, instrument: Instrument, change: Change) -> None:
         """Reserve for an order that was accepted in a former run, whatever the account can bear now."""
@@ -124,18 +223,26 @@ class PaperAccount:
             self.ledger.mark(holding, quote.last, quote.close)
             self.refresh(instrument)
 
-    def start_day(self) -> None:
-        self.ledger.start_day()
+    def start_day(self, day: date) -> None:
+        self.ledger.start_day(day)
 
     def refresh(self, instrument: Instrument) -> None:
         """Recompute what an instrument requires, after a fill, a cancel or a new price."""
         corner = self._corner(instrument)
-        requirement = corner.exposure.requirement(self.ledger.holding(instrument.con_id))
+        requirement = self._requirement(instrument, corner.exposure)
         self._required += requirement - corner.requirement
         corner.requirement = requirement
+
+    def _requirement(self, instrument: Instrument, exposure: Exposure) -> Decimal:
+        required = exposure.requirement(self.ledger.holding(instrument.con_id), self._last_price)
+        return self.ledger.in_base(cents(required), instrument.currency)
 
     def _corner(self, instrument: Instrument) -> _Corner:
         corner = self._corners.get(instrument.con_id)
         if corner is None:
             corner = self._corners[instrument.con_id] = _Corner(instrument)
         return corner
+
+
+def _change(before: Decimal, after: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    return before, after - before, after

@@ -1,4 +1,4 @@
-"""The paper exchange: takes orders for one account, fills them from the quotes it is shown, and keeps the
+"""The paper exchange: takes orders for its accounts, fills them from the quotes it is shown, and keeps the
 books. Pure: no I/O, and the time comes from the clock it is given.
 
 Every command returns what happened as events, in the order in which a real gateway sends the messages:
@@ -10,7 +10,7 @@ The exchange never closes: a DAY order expires at midnight in New York. Every co
 change when it is time, so that nothing that happens on a day is counted as the day's before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -18,10 +18,12 @@ from zoneinfo import ZoneInfo
 from trademind.clock import Clock
 from trademind.domain import Side
 from trademind.gateway.engine import rules
-from trademind.gateway.engine.account import PaperAccount
+from trademind.gateway.engine.account import PaperAccount, reference_price
 from trademind.gateway.engine.book import Book
 from trademind.gateway.engine.commissions import order_commission
-from trademind.gateway.engine.journal import AccountState, DayStarted, Record
+from trademind.gateway.engine.currencies import BASE, Rates
+from trademind.gateway.engine.instruments import INSTRUMENTS
+from trademind.gateway.engine.journal import AccountState, DayStarted, ExchangeState, Record
 from trademind.gateway.engine.ledger import ZERO
 from trademind.gateway.engine.margin import reserve_price
 from trademind.gateway.engine.matching import RestingOrders, WorkingOrder, goes_to_the_back
@@ -100,32 +102,51 @@ class _Desk:
 
 
 class PaperExchange:
-    """One account's orders, fills and books.
+    """The orders and fills of one login, and the books of its accounts.
+
+    Args:
+        accounts: Opening cash by account id, in the base currency; the first is that of orders without one.
+        instruments: Where the currency pairs are that amounts in other currencies are valued by.
 
     `journal` collects the records a store needs; whoever runs the exchange takes them out after each
     command (and clears the list when nothing is stored).
     """
 
-    def __init__(self, *, account_id: str, cash: Decimal, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        accounts: Mapping[str, Decimal],
+        clock: Clock,
+        instruments: Iterable[Instrument] = INSTRUMENTS,
+    ) -> None:
         now = clock.now()
         self._start(
-            AccountState(
-                account_id=account_id,
-                opening_cash=cash,
-                cash=cash,
+            ExchangeState(
                 created_at=now,
                 day=exchange_date(now),
                 next_perm=1,
                 next_exec=1,
+                accounts=[
+                    AccountState(account_id=account_id, opening_cash=cash, cash={BASE: cash})
+                    for account_id, cash in accounts.items()
+                ],
             ),
             clock,
+            instruments,
         )
 
     @classmethod
-    def restored(cls, state: AccountState, records: Iterable[Record], *, clock: Clock) -> "PaperExchange":
+    def restored(
+        cls,
+        state: ExchangeState,
+        records: Iterable[Record],
+        *,
+        clock: Clock,
+        instruments: Iterable[Instrument] = INSTRUMENTS,
+    ) -> "PaperExchange":
         """The exchange as it was: a stored state, and every record that followed it."""
         self = cls.__new__(cls)
-        self._start(state, clock)
+        self._start(state, clock, instruments)
         booked = {each.exec_id for each in state.executions}
         for record in records:
             # What is there twice, of a file that was copied together by hand, has happened once.
@@ -136,8 +157,9 @@ class PaperExchange:
             self._replay(record)
         return self
 
-    def _start(self, state: AccountState, clock: Clock) -> None:
-        self.account_id = state.account_id
+    def _start(self, state: ExchangeState, clock: Clock, instruments: Iterable[Instrument]) -> None:
+        self.account_id = state.accounts[0].account_id
+        """The account that is meant when none is named."""
         self.journal: list[Record] = []
         self._clock = clock
         self._created_at = state.created_at
@@ -148,8 +170,9 @@ class PaperExchange:
         self._perm_base = int(state.created_at.timestamp())
         self._exec_origin = int(state.created_at.timestamp() * 1_000_000) & 0xFFFFFFFF
         self._high_water = dict(state.high_water)
-        self.account = PaperAccount(state.account_id, state.opening_cash, state.cash)
-        self.accounts = {state.account_id: self.account}
+        self.rates = Rates(instruments)
+        self.rates.load(state.rates)
+        self.accounts: dict[str, PaperAccount] = {}
         self._desks: dict[int, _Desk] = {}
         self._markets: dict[int, _Market] = {}
         self._orders: dict[tuple[int, int], WorkingOrder] = {}
@@ -158,8 +181,11 @@ class PaperExchange:
         self._executions = list(state.executions)
         self._day = state.day
         self._day_ends = _end_of(state.day)
-        for holding in state.holdings:
-            self.account.load(holding)
+        for stored in state.accounts:
+            account = PaperAccount.restored(stored, rates=self.rates, last_price=self._last_price)
+            self.accounts[stored.account_id] = account
+            for holding in stored.holdings:
+                self._desk(holding.instrument)
         for order in state.orders:
             self._put_back(order)
 
@@ -186,16 +212,17 @@ class PaperExchange:
         """The lowest order id this client may use: one above those of all orders that were taken from it."""
         return self._high_water.get(client_id, 0) + 1
 
-    def figures(self) -> AccountFigures:
-        return self.account.figures()
+    def figures(self, account: str | None = None) -> AccountFigures:
+        """Of one account; of the first when none is named, here and below."""
+        return self.accounts[account or self.account_id].figures()
 
-    def positions(self) -> list[PaperPosition]:
+    def positions(self, account: str | None = None) -> list[PaperPosition]:
         """Open positions."""
-        return self.account.positions()
+        return self.accounts[account or self.account_id].positions()
 
-    def position(self, con_id: int) -> PaperPosition | None:
+    def position(self, con_id: int, account: str | None = None) -> PaperPosition | None:
         """A position; with quantity 0 when it was closed today, None when there was none."""
-        return self.account.position(con_id)
+        return self.accounts[account or self.account_id].position(con_id)
 
     def needs_quotes(self) -> set[int]:
         """Con ids of which the exchange must be shown the market: of working orders, and of positions, be
@@ -203,20 +230,19 @@ class PaperExchange:
         wanted = {con_id for con_id, desk in self._desks.items() if desk.orders.count}
         return wanted.union(*(each.needs_quotes() for each in self.accounts.values()))
 
-    def state(self) -> AccountState:
+    def state(self) -> ExchangeState:
         """Everything there is to store. The records in `journal` are part of it."""
         working = sorted(self._working.values(), key=lambda each: each.sequence)
         orders = [*self._completed.values(), *(each.report() for each in working)]
-        return AccountState(
-            account_id=self.account_id,
-            opening_cash=self.account.opening_cash,
-            cash=self.account.ledger.cash,
+        accounts = [each.state() for each in self.accounts.values()]
+        return ExchangeState(
             created_at=self._created_at,
             day=self._day,
             next_perm=self._next_perm,
             next_exec=self._next_exec,
             high_water=dict(self._high_water),
-            holdings=list(self.account.ledger.holdings()),
+            rates=self.rates.dump(currency for each in accounts for currency in each.currencies()),
+            accounts=accounts,
             orders=orders,
             executions=list(self._executions),
         )
@@ -292,6 +318,7 @@ class PaperExchange:
         events = self.roll(self._clock.now())
         con_id = quote.con_id
         self._market(con_id).show(quote)
+        self.rates.on_quote(con_id, quote.last)
         desk = self._desks.get(con_id)
         if desk is None:
             return events
@@ -518,6 +545,10 @@ class PaperExchange:
             desk = self._desks[instrument.con_id] = _Desk(instrument, market)
         return desk
 
+    def _last_price(self, instrument: Instrument) -> Decimal:
+        market = self._markets.get(instrument.con_id)
+        return reference_price(instrument) if market is None or market.quote is None else market.quote.last
+
     def _market(self, con_id: int) -> _Market:
         market = self._markets.get(con_id)
         if market is None:
@@ -531,7 +562,7 @@ class PaperExchange:
         self._completed.clear()
         self._orders = {key: order for key, order in self._orders.items() if not order.status.is_done}
         for account in self.accounts.values():
-            account.start_day()
+            account.start_day(record.day)
 
     def _put_back(self, report: PaperOrder) -> None:
         """Take an order in as it was stored, in place of what is known of it."""

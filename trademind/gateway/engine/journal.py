@@ -1,14 +1,14 @@
-"""What must be remembered of an account: a whole state, and the records that lead on from it.
+"""What must be remembered of the accounts: a whole state, and the records that lead on from it.
 
 The exchange appends a record for every change that a restart must not lose. The store keeps them; replayed
-onto the state they started from, they give the same account again.
+onto the state they started from, they give the same accounts again.
 """
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from trademind.gateway.engine.ledger import Holding
+from trademind.gateway.engine.ledger import Holding, Payable
 from trademind.gateway.engine.model import PaperExecution, PaperOrder
 
 
@@ -25,20 +25,38 @@ Record = PaperOrder | PaperExecution | DayStarted
 
 @dataclass(slots=True, kw_only=True)
 class AccountState:
-    """Everything about an account at one moment."""
+    """Everything about an account at one moment, but for its orders and executions."""
 
     account_id: str
     opening_cash: Decimal
-    cash: Decimal
+    """In the base currency."""
+    cash: dict[str, Decimal]
+    """By currency, the base currency first."""
+    accrued: dict[str, Decimal] = field(default_factory=dict)
+    """Interest and fees not paid yet, by currency."""
+    payables: list[Payable] = field(default_factory=list)
+    holdings: list[Holding] = field(default_factory=list)
+
+    def currencies(self) -> set[str]:
+        return {*self.cash, *(each.instrument.currency for each in self.holdings)}
+
+
+@dataclass(slots=True, kw_only=True)
+class ExchangeState:
+    """Everything about a login's accounts at one moment."""
+
     created_at: datetime
     day: date
     """The exchange's date, in US/Eastern."""
     next_perm: int
     next_exec: int
     """Running numbers of the next order and the next execution, from 1; they never start over."""
+    accounts: list[AccountState]
+    """At least one; the first is that of orders that name none."""
     high_water: dict[int, int] = field(default_factory=dict)
     """Highest order id under which an order was taken, by client id."""
-    holdings: list[Holding] = field(default_factory=list)
+    rates: dict[str, Decimal] = field(default_factory=dict)
+    """What one unit of a currency was worth in the base currency, of those that there are."""
     orders: list[PaperOrder] = field(default_factory=list)
     """Those of today that are done, then the working ones, in the order in which they are served."""
     executions: list[PaperExecution] = field(default_factory=list)

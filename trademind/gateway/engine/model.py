@@ -326,6 +326,27 @@ class PaperPosition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CurrencyFigures:
+    """What an account has in one currency, in that currency."""
+
+    currency: str
+    exchange_rate: Decimal
+    """What one unit is worth in the base currency."""
+    cash_balance: Decimal
+    accrued_cash: Decimal
+    net_dividend: Decimal
+    stock_market_value: Decimal
+    option_market_value: Decimal
+    future_option_value: Decimal
+    futures_pnl: Decimal
+    """What futures have moved since they were last settled in cash."""
+    crypto_value: Decimal
+    net_liquidation: Decimal
+    unrealized_pnl: Decimal
+    realized_pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFigures:
     """The account's figures in its base currency, by IB's definitions for a Reg-T margin account."""
 
@@ -343,8 +364,12 @@ class AccountFigures:
     realized_pnl: Decimal
     daily_pnl: Decimal
     accrued_cash: Decimal
+    """Interest and fees not paid yet; below zero when they are owed."""
+    accrued_dividend: Decimal
     cushion: Decimal
     """Excess liquidity as a share of net liquidation."""
+    currencies: tuple[CurrencyFigures, ...]
+    """By currency, the base currency first."""
 
 
 # What the engine reports, in the order in which a real gateway puts it on the wire.
