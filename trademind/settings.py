@@ -9,6 +9,7 @@ the wrong account.
 import difflib
 import os
 from collections.abc import Iterator
+from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 from ipaddress import ip_address
@@ -72,6 +73,13 @@ class PaperSettings(_Group):
     feed: Literal["synthetic"] = "synthetic"
     pacing: bool = True
     """Whether IB's limits apply: 50 messages a second, history, 100 market data lines."""
+    daily_reset: time | None = None
+    """When, in New York, the link to IB's servers goes down for two minutes; None for never."""
+
+    @field_validator("daily_reset", mode="before")
+    @classmethod
+    def _empty_is_never(cls, value: Any) -> Any:
+        return None if value == "" else value
 
 
 class ServerSettings(_Group):

@@ -94,9 +94,11 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
     # Loaded here, so that the other commands answer without it.
+    from trademind.gateway.connectivity import DailyReset
     from trademind.gateway.pacing import UNPACED, Pacing
     from trademind.gateway.server import PaperGatewayServer
 
+    night = settings.paper.daily_reset
     gateway = PaperGatewayServer(
         host=host,
         port=port,
@@ -104,6 +106,7 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         seed=settings.paper.seed,
         data_dir=settings.data_dir,
         pacing=Pacing() if settings.paper.pacing else UNPACED,
+        reset=DailyReset(at=night) if night is not None else None,
     )
     async with AsyncExitStack() as stack:
         try:

@@ -18,17 +18,25 @@ from datetime import datetime
 from trademind.clock import Clock
 from trademind.gateway import codes
 from trademind.gateway.connection import ClientStarted, ConnectionFailed, RequestReceived
+from trademind.gateway.connectivity import (
+    RESTORED_WITHOUT_DATA,
+    Connectivity,
+    DailyReset,
+    Farm,
+    FarmState,
+    Notice,
+)
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.feeds.base import Feed
-from trademind.gateway.handlers import HANDLERS, account, greeting, history, limits, market_data
+from trademind.gateway.handlers import HANDLERS, account, greeting, history, limits, link, market_data
 from trademind.gateway.handlers.telling import Telling, tell
 from trademind.gateway.pacing import UNPACED, HistoricalPacing, MessageRate, Pacing
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore
 from trademind.gateway.wire.fields import FieldError
-from trademind.gateway.wire.reading import UnknownRequest, read_request, request_id
+from trademind.gateway.wire.reading import UnknownRequest, message_id, read_request, request_id
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ class PaperGateway:
         clock: The time, for the market as for everything else.
         store: Where everything the exchange does is written before any client hears of it.
         pacing: What clients may ask, and how fast.
+        reset: The nightly restart of IB's servers; None for none.
     """
 
     def __init__(
@@ -54,11 +63,13 @@ class PaperGateway:
         clock: Clock,
         store: AccountStore,
         pacing: Pacing = UNPACED,
+        reset: DailyReset | None = None,
     ) -> None:
         self.exchange = exchange
         self.feed = feed
         self.universe = universe
         self.clock = clock
+        self.connectivity = Connectivity(clock.now(), reset)
         self.pacing = pacing
         self.historical_pacing = HistoricalPacing(pacing)
         self.sessions: list[Session] = []
@@ -92,6 +103,7 @@ class PaperGateway:
         """The client has gone, or has to go. Its orders stay, its subscriptions end."""
         session.connection.close()
         session.outbox.clear()
+        session.withheld.clear()
         if session in self.sessions:
             self.sessions.remove(session)
 
@@ -179,6 +191,8 @@ class PaperGateway:
         if limits.is_too_fast(self, session):
             return
         req_id = request_id(fields, session.version)
+        if link.is_cut_off(self, session, message_id(fields), req_id):
+            return
         try:
             # A request of the new day must not find the last one's orders.
             self.commit(self.exchange.roll(self.clock.now()))
@@ -236,7 +250,19 @@ class PaperGateway:
         telling = Telling(events)
         for session in self._started():
             if telling.concerns(session):
-                session.outbox.append(tell(self, session, telling))
+                told = tell(self, session, telling)
+                (session.outbox if self.connectivity.is_up else session.withheld).append(told)
+
+    def notify(self, notices: Sequence[Notice]) -> None:
+        """Tell every client of the state of the link and the farms, and do what it means."""
+        for session in self._started():
+            for notice in notices:
+                session.error(-1, notice.code, notice.text)
+                if notice is RESTORED_WITHOUT_DATA:
+                    session.drop_subscriptions()
+            if notices and self.connectivity.is_up:
+                session.outbox.extend(session.withheld)
+                session.withheld.clear()
 
     def _save(self) -> None:
         try:
@@ -268,6 +294,7 @@ class PaperGateway:
         while self.chores:
             self._do_chore()
             yield
+        self.notify(self.connectivity.due(now))
         yield from self._guarded("the day", self._roll(now))
         wanted = self.exchange.needs_quotes().union(*(session.ticks_of for session in self.sessions))
         for con_id in sorted(wanted):
@@ -284,10 +311,14 @@ class PaperGateway:
     def _move(self, instrument: Instrument) -> Iterator[None]:
         quote = self.refresh(instrument)
         yield
+        if self.connectivity.farms[Farm.MARKET] is FarmState.BROKEN:
+            return
         for session in self._started():
             yield from market_data.quote_changed(session, quote)
 
     def _update(self, session: Session, now: datetime) -> Iterator[None]:
+        if not self.connectivity.is_up:
+            return
         account.update(self, session, now)
         yield
         yield from history.update(self, session, now)

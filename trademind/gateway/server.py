@@ -18,6 +18,7 @@ from typing import Final, Self, cast
 
 from trademind.aio import Tasks
 from trademind.clock import Clock, SystemClock
+from trademind.gateway.connectivity import DailyReset
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.feeds.base import Feed
 from trademind.gateway.feeds.synthetic import SyntheticFeed
@@ -159,7 +160,7 @@ class _Client(asyncio.Protocol):
         if taken > self._taken:
             self._taken, self._taken_at = taken, self._loop.time()
         idle = self._loop.time() - self._taken_at
-        if waiting > HARD_UNSENT or len(session.outbox) > MAX_QUEUED:
+        if waiting > HARD_UNSENT or len(session.outbox) + len(session.withheld) > MAX_QUEUED:
             log.warning("dropping %s: it reads too slowly, and has left %d bytes unread", session, waiting)
             return True
         if self._is_paused and idle >= STALLED_AFTER:
@@ -222,6 +223,7 @@ class PaperGatewayServer:
         clock: The time.
         feed: A market other than the synthetic one.
         pacing: What clients may ask, and how fast; without, there is no limit.
+        reset: The nightly restart of IB's servers, if there is to be one.
 
     Raises:
         SettingsError: another gateway uses `data_dir`.
@@ -239,6 +241,7 @@ class PaperGatewayServer:
         clock: Clock | None = None,
         feed: Feed | None = None,
         pacing: Pacing = UNPACED,
+        reset: DailyReset | None = None,
     ) -> None:
         self.host = host
         self._asked_port = port
@@ -247,6 +250,7 @@ class PaperGatewayServer:
         self._clock = clock or SystemClock()
         self._feed = feed or SyntheticFeed(seed)
         self._pacing = pacing
+        self._reset = reset
         self._attending: asyncio.TimerHandle | None = None
         self._resources = AsyncExitStack()
         self.clients: list[_Client] = []
@@ -267,6 +271,7 @@ class PaperGatewayServer:
                 clock=self._clock,
                 store=store,
                 pacing=self._pacing,
+                reset=self._reset,
             )
             loop = asyncio.get_running_loop()
             server = await loop.create_server(lambda: _Client(self), self.host, self._asked_port)

@@ -101,6 +101,8 @@ class Session:
         """What the client is told next, in steps and in this order: events, and lists it has asked for.
         No further request is served before all of it is sent, so answers and events never overtake
         each other."""
+        self.withheld: list[Iterator[None]] = []
+        """What the client is told when IB can be reached again."""
         self.accounted_at: datetime | None = None
         """When values and portfolio were last compared with what the client knows."""
 
@@ -134,6 +136,13 @@ class Session:
         if not self.ticks_of[con_id]:
             del self.ticks_of[con_id]
         return True
+
+    def drop_subscriptions(self) -> None:
+        """End everything that comes from a data farm."""
+        self.ticks.clear()
+        self.ticks_of.clear()
+        self.bars.clear()
+        self.jobs.clear()
 
     def send(self, message: Message) -> None:
         self.connection.send(message)

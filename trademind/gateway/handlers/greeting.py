@@ -18,19 +18,12 @@ from trademind.gateway.wire.requests.session import (
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
 
-FARM_NOTICES = (
-    (2104, "Market data farm connection is OK:usfarm"),
-    (2106, "HMDS data farm connection is OK:ushmds"),
-    (2158, "Sec-def data farm connection is OK:secdefnj"),
-)
-"""What a gateway says of its data farms after a log-on, when all is well."""
-
 
 def greet(gateway: "PaperGateway", session: Session) -> None:
     """Accounts, the first free order id, and the state of the data farms."""
     managed_accounts(gateway, session, None)
     next_id(gateway, session, None)
-    for code, text in FARM_NOTICES:
+    for code, text in gateway.connectivity.greeting():
         session.error(-1, code, text)
 
 
