@@ -15,7 +15,7 @@ SECONDS = 45.0
 EXPECTED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("instrument provider: loads AAPL", ("instrument",)),
     ("historical hourly bars", ("historical Bar",)),
-    ("historical quote ticks", ("historical QuoteTick",)),
+    ("historical trade ticks", ("historical TradeTick",)),
     ("quote ticks (tick-by-tick BidAsk)", ("quote tick",)),
     ("trade ticks (tick-by-tick AllLast)", ("trade tick",)),
     ("five-second bars", ("bar",)),

@@ -49,7 +49,7 @@ class Probe(Strategy):  # type: ignore[misc]
         self.request_bars(
             BarType.from_str("AAPL.NASDAQ-1-HOUR-LAST-EXTERNAL"), start=now - pandas.Timedelta(days=2)
         )
-        self.request_quote_ticks(APPLE, start=now - pandas.Timedelta(minutes=1))
+        self.request_trade_ticks(APPLE, start=now - pandas.Timedelta(minutes=1))
         self.subscribe_quote_ticks(APPLE)
         self.subscribe_trade_ticks(APPLE)
         self.subscribe_bars(BarType.from_str("AAPL.NASDAQ-5-SECOND-LAST-EXTERNAL"))
@@ -62,9 +62,7 @@ class Probe(Strategy):  # type: ignore[misc]
 
     def _order(self, bid: float) -> None:
         price, size, orders = self.instrument.make_price, self.instrument.make_qty, self.order_factory
-        self.submit_order(orders.market(APPLE, OrderSide.BUY, size(10)))
         self.resting = orders.limit(APPLE, OrderSide.BUY, size(5), price(bid * 0.8))
-        self.submit_order(self.resting)
         self.bracket = orders.bracket(
             APPLE,
             OrderSide.BUY,
@@ -73,6 +71,8 @@ class Probe(Strategy):  # type: ignore[misc]
             tp_price=price(bid * 1.1),
             time_in_force=TimeInForce.GTC,
         )
+        self.submit_order(orders.market(APPLE, OrderSide.BUY, size(10)))
+        self.submit_order(self.resting)
         self.submit_order_list(self.bracket)
 
     def on_trade_tick(self, tick: Any) -> None:
