@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import load, orders
+from tests.bench import load, orders, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
 
@@ -22,6 +22,7 @@ ROUNDS = 3
 SECONDS = 4.0
 CONNECTIONS = 16
 ORDERS = 500
+WIRE_ORDERS = 4000
 PACKAGES = ("ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
@@ -57,6 +58,23 @@ async def order_round_trips(port: int, bare_port: int) -> None:
         print(f"| {name} | {quantile(latencies, 0.5):.2f} | {quantile(latencies, 0.99):.2f} |")
 
 
+async def orders_over_the_wire() -> None:
+    port = free_port()
+    print(f"\nOrders over the wire, {WIRE_ORDERS:,} at once from one bare socket, pacing off\n")
+    print("| orders | orders/s |\n| --- | ---: |")
+    with running(
+        ["trademind", "gateway", "start", "--port", str(port), "--no-pacing", "--cash", "100000000"],
+        port,
+        TRADEMIND_SERVER__LOG_LEVEL="warning",
+    ):
+        for name, filling in (
+            ("resting, to the acknowledgement", False),
+            ("filling, to the commission", True),
+        ):
+            rate = await wire_orders.orders_per_second(port, WIRE_ORDERS, filling=filling)
+            print(f"| {name} | {rate:,.0f} |")
+
+
 async def main() -> None:
     # Bare ib_async reports every cancelled order as an error.
     logging.getLogger("ib_async").setLevel(logging.CRITICAL)
@@ -75,6 +93,7 @@ async def main() -> None:
     ):
         await account_reads(trademind_port, bare_port)
         await order_round_trips(trademind_port, bare_port)
+    await orders_over_the_wire()
 
 
 if __name__ == "__main__":
