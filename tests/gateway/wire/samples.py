@@ -1,10 +1,18 @@
 """One message of each kind that depends on the version or carries a contract, for both clients' decoders."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from trademind.gateway.wire.contracts import ContractDetails, SymbolSample, SymbolSamples, WireContract
 from trademind.gateway.wire.history import HistoricalData, WireBar, encode_bars
+from trademind.gateway.wire.order_terms import (
+    OrderTerms,
+    WireAdjustment,
+    WireLeg,
+    WirePriceCondition,
+    WireTimeCondition,
+)
 from trademind.gateway.wire.orders import CompletedOrder, Execution, OpenOrder, OrderPreview, WireOrder
 
 VERSIONS = (157, 158, 159, 160, 162, 163, 164, 166, 169, 170, 174, 176, 177, 178, 179, 182, 183, 184, 185,
@@ -29,31 +37,105 @@ STOP_LIMIT = WireOrder(
     order_id=7,
     client_id=3,
     perm_id=1_426_086_048,
-    action="SELL",
-    quantity=Decimal("12.5"),
-    order_type="STP LMT",
-    limit_price=Decimal("149.50"),
-    aux_price=Decimal("150"),
-    tif="GTC",
-    account="DU1000001",
-    order_ref="né;1",
-    outside_rth=True,
+    terms=OrderTerms(
+        action="SELL",
+        quantity=Decimal("12.5"),
+        order_type="STP LMT",
+        limit_price=Decimal("149.50"),
+        aux_price=Decimal("150"),
+        tif="GTC",
+        account="DU1000001",
+        order_ref="né;1",
+        outside_rth=True,
+    ),
     status="PreSubmitted",
 )
 
 OPEN_ORDER = OpenOrder(order=STOP_LIMIT)
 
 PREVIEW = OpenOrder(
-    order=STOP_LIMIT,
+    order=replace(STOP_LIMIT, terms=replace(STOP_LIMIT.terms, what_if=True)),
     preview=OrderPreview(
         init_margin=(Decimal(1), Decimal(2), Decimal(3)),
         maint_margin=(Decimal(4), Decimal(5), Decimal(9)),
         equity_with_loan=(Decimal(10), Decimal(-1), Decimal(9)),
         commission=Decimal("1.25"),
+        min_commission=Decimal("1.00"),
+        max_commission=Decimal("1.50"),
         currency="USD",
+        margin_currency="EUR",
         warning="mind the step",
     ),
 )
+
+EVERYTHING = WireOrder(
+    contract=replace(AAPL, con_id=28_812_380, symbol="AAPL,MSFT", sec_type="BAG"),
+    order_id=9,
+    client_id=3,
+    perm_id=1_426_086_049,
+    parent_perm_id=1_426_086_040,
+    terms=OrderTerms(
+        action="BUY",
+        quantity=Decimal(10),
+        order_type="TRAIL LIMIT",
+        limit_price=Decimal("151.5"),
+        aux_price=Decimal("1.5"),
+        tif="GTD",
+        account="DU1000001",
+        order_ref="all",
+        hidden=True,
+        all_or_none=True,
+        min_quantity=Decimal(4),
+        display_size=Decimal(5),
+        good_after="20261123 10:00:00 US/Eastern",
+        good_till="20261124 16:00:00 US/Eastern",
+        parent_id=8,
+        oca_group="brothers",
+        oca_type=2,
+        trigger_method=4,
+        trail_stop_price=Decimal("150.25"),
+        trailing_percent=Decimal("1.25"),
+        limit_offset=Decimal("0.75"),
+        percent_offset=Decimal("0.5"),
+        cash_quantity=Decimal(1000),
+        conditions=(
+            WirePriceCondition(
+                is_and=False, is_more=True, price=Decimal("1.5"), con_id=8314, exchange="SMART",
+                trigger_method=2,
+            ),
+            WireTimeCondition(is_and=True, is_more=False, time="20261123 15:00:00 US/Eastern"),
+        ),
+        conditions_outside_rth=True,
+        conditions_cancel=True,
+        adjustment=WireAdjustment(
+            order_type="TRAIL",
+            trigger_price=Decimal(160),
+            stop_price=Decimal(155),
+            limit_price=Decimal(154),
+            trailing=Decimal(2),
+            unit=100,
+        ),
+        legs=(
+            WireLeg(con_id=265598, ratio=1, action="BUY", exchange="SMART"),
+            WireLeg(
+                con_id=272093, ratio=2, action="SELL", exchange="ISLAND", open_close=1, short_sale_slot=2,
+                designated_location="there", exempt_code=5,
+            ),
+        ),
+        leg_prices=(Decimal("1.25"), None),
+        routing=(("NonGuaranteed", "1"),),
+        notes={
+            "autoCancelParent": "1", "clearingAccount": "C1", "clearingIntent": "Away",
+            "customerAccount": "cust", "extOperator": "op", "includeOvernight": "1",
+            "manualOrderIndicator": "1", "notHeld": "1", "openClose": "O", "optOutSmartRouting": "1",
+            "origin": "1", "professionalCustomer": "1", "rule80A": "I", "settlingFirm": "firm",
+            "softDollarTierName": "tier", "softDollarTierValue": "t1", "solicited": "1", "sweepToFill": "1",
+            "usePriceMgmtAlgo": "1",
+        },
+    ),
+    status="PreSubmitted",
+)  # fmt: skip
+"""An order with everything set that an open order can show, sensible together or not."""
 
 COMPLETED_ORDER = CompletedOrder(
     order=STOP_LIMIT, filled=Decimal("2.5"), completed_time=TIME, completed_status="Cancelled by Trader"

@@ -95,7 +95,7 @@ def test_what_if(read: Any, version: int) -> None:
     assert (state.commissionAndFees, state.commissionAndFeesCurrency) == (1.25, "USD")
     assert state.warningText == "mind the step"
     if version >= 195:
-        assert (state.marginCurrency, state.initMarginAfterOutsideRTH) == ("USD", UNSET_DOUBLE)
+        assert (state.marginCurrency, state.initMarginAfterOutsideRTH) == ("EUR", UNSET_DOUBLE)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -1,7 +1,6 @@
 """The gateway reads what IB's own client writes, at every version from 157 to 200."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from tests.gateway.wire import samples
 from trademind.gateway.handlers import HANDLERS
 from trademind.gateway.wire.fields import decode_fields
 from trademind.gateway.wire.frames import FrameBuffer
-from trademind.gateway.wire.place_order import PlaceOrder
 from trademind.gateway.wire.reading import read_request, request_id
 from trademind.gateway.wire.requests.orders import CancelOrder
 from trademind.gateway.wire.requests.session import StartApi
@@ -20,9 +18,7 @@ pytest.importorskip("ibapi", reason="IB's own client is not installed (dependenc
 from ibapi.client import EClient
 from ibapi.contract import Contract
 from ibapi.execution import ExecutionFilter
-from ibapi.order import Order
 from ibapi.order_cancel import OrderCancel
-from ibapi.tag_value import TagValue
 from ibapi.wrapper import EWrapper
 
 REQ = 77
@@ -142,66 +138,6 @@ def test_start_api(version: int) -> None:
     wire.client.optCapab = "x"
 
     assert read_request(wire.write("startApi"), version) == StartApi(5, "x")
-
-
-@pytest.mark.parametrize("version", samples.VERSIONS)
-def test_plain_orders(version: int) -> None:
-    order = Order()
-    order.action, order.totalQuantity, order.orderType = "SELL", Decimal("12.5"), "STP LMT"
-    order.lmtPrice, order.auxPrice, order.tif = 149.5, 150.25, "GTC"
-    order.orderRef, order.outsideRth, order.account = "mine", True, "DU1"
-
-    request = read_request(Wire(version).write("placeOrder", 12, aapl(), order), version)
-
-    assert isinstance(request, PlaceOrder)
-    assert (request.order_id, request.action, request.quantity) == (12, "SELL", Decimal("12.5"))
-    assert (request.order_type, request.limit_price, request.aux_price) == (
-        "STP LMT", Decimal("149.5"), Decimal("150.25"),
-    )  # fmt: skip
-    assert (request.tif, request.order_ref, request.account) == ("GTC", "mine", "DU1")
-    assert (request.outside_rth, request.transmit, request.what_if) == (True, True, False)
-    assert request.attributes == ()
-
-
-UNUSUAL: list[tuple[dict[str, Any], str]] = [
-    ({"ocaGroup": "g"}, "OCA group"),
-    ({"parentId": 4}, "parent order"),
-    ({"hidden": True}, "hidden"),
-    ({"minQty": 5}, "minimum quantity"),
-    ({"trailingPercent": 1.0}, "trailing percent"),
-    ({"hedgeType": "B", "hedgeParam": "1"}, "hedge"),
-    ({"scaleInitLevelSize": 5, "scalePriceIncrement": 0.1}, "scale"),
-    ({"algoStrategy": "Twap", "algoParams": [TagValue("a", "b")]}, "algorithm"),
-    ({"cashQty": 100.0}, "cash quantity"),
-    ({"adjustedOrderType": "STP"}, "adjusted order type"),
-    ({"deltaNeutralOrderType": "MKT"}, "delta-neutral order"),
-]
-
-
-@pytest.mark.parametrize(("unusual", "name"), UNUSUAL, ids=[name for _, name in UNUSUAL])
-@pytest.mark.parametrize("version", [157, 178, 200])
-def test_attributes_that_change_the_meaning_are_named(
-    version: int, unusual: dict[str, Any], name: str
-) -> None:
-    order = Order()
-    order.action, order.totalQuantity, order.orderType, order.lmtPrice = "BUY", Decimal(1), "LMT", 150.0
-    for attribute, value in unusual.items():
-        setattr(order, attribute, value)
-
-    request = read_request(Wire(version).write("placeOrder", 12, aapl(), order), version)
-
-    assert request.attributes == (name,)
-
-
-@pytest.mark.parametrize("order_type", ["PEG MID", "PEG BEST", "PEG BENCH"])
-def test_pegged_orders_are_read_to_their_end(order_type: str) -> None:
-    order, contract = Order(), aapl()
-    order.action, order.totalQuantity, order.orderType = "BUY", Decimal(1), order_type
-    contract.exchange = "IBKRATS"
-
-    request = read_request(Wire(200).write("placeOrder", 12, contract, order), 200)
-
-    assert (request.order_type, request.order_id) == (order_type, 12)
 
 
 def test_executions_by_day() -> None:

@@ -93,6 +93,7 @@ CODES: Mapping[int, Code] = {
     10197: Code(Severity.FAILURE, Refused, "Another session of this login takes the live market data."),
     10243: _REJECTED,
     10244: _REJECTED,
+    10340: _REJECTED,
     10349: _NOTICE,  # the time in force was set by a preset
 }
 

@@ -243,6 +243,8 @@ class Ticket:
     """When the conditions hold the order is cancelled, instead of submitted."""
     conditions_outside_rth: bool = False
     adjustment: Adjustment | None = None
+    notes: tuple[tuple[str, str], ...] = ()
+    """Names and values of what changes nothing here and is shown to clients again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from trademind.gateway.handlers.contracts import find, wire_contract
 from trademind.gateway.session import MASTER_CLIENT_ID, Session
 from trademind.gateway.wire import orders as wire
 from trademind.gateway.wire.messages import Message
+from trademind.gateway.wire.order_terms import OrderTerms
 from trademind.gateway.wire.place_order import PlaceOrder
 from trademind.gateway.wire.requests.orders import (
     AllOpenOrdersRequest,
@@ -77,42 +78,64 @@ def _refusal(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> 
     if session.client_id == MASTER_CLIENT_ID and _foreign_owners(gateway, session, request.order_id):
         # What client 0 is shown of the others' orders it may cancel. Sent back changed it is no new order.
         return codes.MISMATCH, codes.MISMATCH_TEXT
-    if request.order_type not in ORDER_TYPES:
+    terms = request.terms
+    if terms.order_type not in ORDER_TYPES:
         return codes.UNSUPPORTED_ORDER_TYPE, codes.UNSUPPORTED_ORDER_TYPE_TEXT
-    if request.tif and request.tif not in _TIFS:
-        return codes.INVALID_TIF, codes.INVALID_TIF_TEXT.format(tif=request.tif)
-    if request.action not in _SIDES:
-        return codes.ORDER_REJECTED, f"Order rejected - reason:Invalid order action {request.action}"
-    if request.account not in ("", gateway.exchange.account_id):
-        return codes.ORDER_REJECTED, f"Order rejected - reason:Invalid account code '{request.account}'"
-    unserved = list(request.attributes)
-    if not request.transmit:
-        unserved.append("transmit off")
-    if request.what_if:
-        unserved.append("what-if")
+    if terms.tif and terms.tif not in _TIFS:
+        return codes.INVALID_TIF, codes.INVALID_TIF_TEXT.format(tif=terms.tif)
+    if terms.action not in _SIDES:
+        return codes.ORDER_REJECTED, f"Order rejected - reason:Invalid order action {terms.action}"
+    if terms.account not in ("", gateway.exchange.account_id):
+        return codes.ORDER_REJECTED, f"Order rejected - reason:Invalid account code '{terms.account}'"
+    unserved = [*request.attributes, *_unserved(terms)]
     if unserved:
-        features = ", ".join(unserved)
-        return codes.ORDER_REJECTED, f"Order rejected - reason:Not served by the paper gateway: {features}"
+        return codes.UNSUPPORTED_ATTRIBUTE, codes.UNSUPPORTED_ATTRIBUTE_TEXT.format(names=", ".join(unserved))
     return None
+
+
+def _unserved(terms: OrderTerms) -> list[str]:
+    """Terms that the exchange does not trade by."""
+    asked = {
+        "transmit": not terms.transmit,
+        "whatIf": terms.what_if,
+        "parentId": terms.parent_id,
+        "ocaGroup": terms.oca_group,
+        "hidden": terms.hidden,
+        "displaySize": terms.display_size,
+        "triggerMethod": terms.trigger_method,
+        "goodAfterTime": terms.good_after,
+        "goodTillDate": terms.good_till,
+        "allOrNone": terms.all_or_none,
+        "minQty": terms.min_quantity,
+        "percentOffset": terms.percent_offset,
+        "trailingPercent": terms.trailing_percent,
+        "cashQty": terms.cash_quantity,
+        "conditions": terms.conditions,
+        "adjustedOrderType": terms.adjustment,
+        "comboLegs": terms.legs,
+    }
+    return [name for name, value in asked.items() if value]
 
 
 def _ticket(gateway: "PaperGateway", session: Session, request: PlaceOrder, instrument: Instrument) -> Ticket:
     assert session.client_id is not None
-    order_type = ORDER_TYPES[request.order_type]
+    terms = request.terms
+    order_type = ORDER_TYPES[terms.order_type]
     return Ticket(
         client_id=session.client_id,
         order_id=request.order_id,
         account=gateway.exchange.account_id,
         instrument=instrument,
-        side=_SIDES[request.action],
-        quantity=request.quantity or Decimal(0),
+        side=_SIDES[terms.action],
+        quantity=terms.quantity or Decimal(0),
         order_type=order_type,
-        tif=_TIFS[request.tif or "DAY"],
+        tif=_TIFS[terms.tif or "DAY"],
         # Clients send prices that the type has no use for (0, or what an open order said): not orders.
-        limit_price=request.limit_price if order_type.needs_limit else None,
-        stop_price=request.aux_price if order_type.needs_stop else None,
-        order_ref=request.order_ref,
-        outside_rth=request.outside_rth,
+        limit_price=terms.limit_price if order_type.needs_limit else None,
+        stop_price=terms.aux_price if order_type.needs_stop else None,
+        order_ref=terms.order_ref,
+        outside_rth=terms.outside_rth,
+        notes=tuple(terms.notes.items()),
     )
 
 
@@ -251,15 +274,18 @@ def _wire_order(order: PaperOrder) -> wire.WireOrder:
         order_id=ticket.order_id,
         client_id=ticket.client_id,
         perm_id=order.perm_id,
-        action=ticket.side,
-        quantity=ticket.quantity,
-        order_type=ticket.order_type,
-        limit_price=ticket.limit_price or Decimal(0),
-        aux_price=ticket.stop_price or Decimal(0),
-        tif=ticket.tif,
-        account=ticket.account,
-        order_ref=ticket.order_ref,
-        outside_rth=ticket.outside_rth,
+        terms=OrderTerms(
+            action=ticket.side,
+            quantity=ticket.quantity,
+            order_type=ticket.order_type,
+            limit_price=ticket.limit_price,
+            aux_price=ticket.stop_price,
+            tif=ticket.tif,
+            account=ticket.account,
+            order_ref=ticket.order_ref,
+            outside_rth=ticket.outside_rth,
+            notes=dict(ticket.notes),
+        ),
         status=order.status,
     )
 

@@ -1,8 +1,8 @@
 """Messages about orders: open and completed orders, status, executions, commissions.
 
-An open order is IB's longest message: every attribute an order can have, set or not. The paper gateway
-takes orders without most of them, so those are written here as the constants a real gateway sends for
-an order that does not use them.
+An open order is IB's longest message: every attribute an order can have, set or not. What the gateway takes
+orders with comes from the order's terms; the attributes with which it refuses them are the constants a real
+gateway sends for an order that does not use them.
 """
 
 from collections.abc import Iterator
@@ -14,29 +14,21 @@ from trademind.gateway.wire import versions
 from trademind.gateway.wire.contracts import WireContract
 from trademind.gateway.wire.fields import UNSET_DOUBLE, UNSET_INTEGER, Value
 from trademind.gateway.wire.messages import Message, Plain
+from trademind.gateway.wire.order_terms import OrderTerms
 from trademind.gateway.wire.times import format_moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireOrder:
-    """The attributes of an order that differ from one to the other."""
+    """An order as it stands."""
 
     contract: WireContract
     order_id: int
     client_id: int
     perm_id: int
-    action: str
-    quantity: Decimal
-    order_type: str
-    limit_price: Decimal
-    """Zero where the order has none."""
-    aux_price: Decimal
-    """The stop price; zero where there is none."""
-    tif: str
-    account: str
-    order_ref: str
-    outside_rth: bool
+    terms: OrderTerms
     status: str
+    parent_perm_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +39,12 @@ class OrderPreview:
     """Before, change, after."""
     maint_margin: tuple[Decimal, Decimal, Decimal]
     equity_with_loan: tuple[Decimal, Decimal, Decimal]
-    commission: Decimal
+    commission: Decimal | None
+    """None where there is only a range."""
     currency: str
+    min_commission: Decimal | None = None
+    max_commission: Decimal | None = None
+    margin_currency: str = "USD"
     warning: str = ""
 
 
@@ -59,57 +55,61 @@ class OpenOrder(Message):
     """Set where this answers a what-if order, which is never placed."""
 
     def fields(self, version: int) -> Iterator[Value]:
-        order = self.order
+        order, terms = self.order, self.order.terms
         yield from (5, order.order_id)
         yield from _core(order)
-        yield from (order.order_ref, order.client_id, order.perm_id, order.outside_rth)
-        # Not hidden, no discretionary amount, no good-after time, no share allocation.
-        yield from (False, 0, "", "")
+        yield from (terms.order_ref, order.client_id, order.perm_id, terms.outside_rth)
+        # No discretionary amount, no share allocation.
+        yield from (terms.hidden, 0, terms.good_after, "")
         yield from _allocation(version)
-        yield from _routing()
-        # Auction strategy 0; starting, reference and range prices; display size.
-        yield from (0, "", "", "", "", "", UNSET_INTEGER)
-        # Not a block, no sweep, not all-or-none, no minimum; OCA type 3; three retired flags.
-        yield from (False, False, False, "", 3, False, False, "")
-        # No parent, the usual trigger method, no volatility.
-        yield from (0, 0, "", 0)
+        yield from _routing(terms)
+        yield 0  # auction strategy
+        yield from _box_and_display(terms)
+        # Not a block; three retired flags.
+        yield from (False, terms.note("sweepToFill", "0"), terms.all_or_none, terms.min_quantity)
+        yield from (_oca_type(terms), False, False, "")
+        # No volatility.
+        yield from (terms.parent_id, terms.trigger_method, "", 0)
         # Delta-neutral order type None (spelt out), with the eight fields that any type brings along.
         yield from ("None", "", 0, "", "", "", "?", False, 0, "")
-        # Not updated continuously, no reference price, no trail, no basis points.
-        yield from (False, 0, "", "", "", "")
-        yield from _no_legs()
-        # Smart-routed; held.
-        yield from (False, "", "IB", False)
-        # No delta-neutral contract, no algorithm, not solicited.
-        yield from (False, "", False)
-        yield self.preview is not None
+        yield from _trail(terms)
+        yield from ("", "")  # no basis points
+        yield from terms.leg_fields()
+        yield from _no_scale_nor_hedge()
+        yield terms.note("optOutSmartRouting", "0")
+        yield from _clearing(terms)
+        # No delta-neutral contract, no algorithm.
+        yield from (False, "", terms.note("solicited", "0"))
+        yield terms.what_if
         yield from self._state(version)
-        # Neither size nor price randomised, no conditions.
-        yield from (False, False, 0)
-        # No adjustment: order type, trigger, trail, limit offset, three adjusted prices, unit.
-        yield from ("None", *(UNSET_DOUBLE,) * 6, 0)
-        # No soft-dollar tier, no cash quantity, no automatic hedge price, no container.
-        yield from ("", "", "", 0, True, False)
-        # Not discretionary up to the limit, price management off.
-        yield from (False, False)
+        yield from (False, False)  # neither size nor price randomised
+        yield from terms.condition_fields()
+        yield from _adjustment(terms)
+        yield from (terms.note("softDollarTierName"), terms.note("softDollarTierValue"), "")
+        # No automatic hedge price, no container, not discretionary up to the limit.
+        yield from (terms.cash_quantity or 0, True, False, False, terms.note("usePriceMgmtAlgo", "0"))
+        yield from self._tail(version)
+
+    def _tail(self, version: int) -> Iterator[Value]:
+        terms = self.order.terms
         if version >= versions.DURATION:
             yield UNSET_INTEGER
         if version >= versions.POST_TO_ATS:
             yield UNSET_INTEGER
         if version >= versions.AUTO_CANCEL_PARENT:
-            yield False
+            yield terms.note("autoCancelParent", "0")
         if version >= versions.PEG_OFFSETS:
             yield from _no_peg_offsets()
         if version >= versions.CUSTOMER_ACCOUNT:
-            yield ""
+            yield terms.note("customerAccount")
         if version >= versions.PROFESSIONAL_CUSTOMER:
-            yield False
+            yield terms.note("professionalCustomer", "0")
         if version >= versions.BOND_ACCRUED_INTEREST:
             yield ""
         if version >= versions.INCLUDE_OVERNIGHT:
-            yield False
+            yield terms.note("includeOvernight", "0")
         if version >= versions.CME_TAGGING_IN_OPEN_ORDER:
-            yield from ("", UNSET_INTEGER)
+            yield from (terms.note("extOperator"), terms.note("manualOrderIndicator", UNSET_INTEGER))
         if version >= versions.SUBMITTER:
             yield ""
         if version >= versions.IMBALANCE_ONLY:
@@ -124,9 +124,11 @@ class OpenOrder(Message):
             yield from (UNSET_DOUBLE, UNSET_DOUBLE, UNSET_DOUBLE, "")
         else:
             yield from zip_phases(preview.init_margin, preview.maint_margin, preview.equity_with_loan)
-            yield from (preview.commission, "", "", preview.currency)
+            for amount in (preview.commission, preview.min_commission, preview.max_commission):
+                yield UNSET_DOUBLE if amount is None else amount
+            yield preview.currency
         if version >= versions.FULL_ORDER_PREVIEW:
-            yield preview.currency if preview else ""
+            yield preview.margin_currency if preview else ""
             # The same nine outside regular hours, no suggested size, no reason to reject, no allocations.
             yield from (*(UNSET_DOUBLE,) * 9, "", "", 0)
         yield preview.warning if preview else ""
@@ -146,42 +148,48 @@ class CompletedOrder(Message):
     completed_status: str
 
     def fields(self, version: int) -> Iterator[Value]:
-        order = self.order
+        order, terms = self.order, self.order.terms
         yield 101
         yield from _core(order)
-        yield from (order.order_ref, order.perm_id, order.outside_rth, False, 0, "")
+        yield from (terms.order_ref, order.perm_id, terms.outside_rth, terms.hidden, 0, terms.good_after)
         yield from _allocation(version)
-        yield from _routing(rule_80a="0")
-        yield from ("", "", "", "", "", UNSET_INTEGER)
-        # No sweep, not all-or-none, no minimum, OCA type 3, the usual trigger method, no volatility.
-        yield from (False, False, "", 3, 0, "", 0)
+        yield from _routing(terms, no_rule_80a="0")
+        yield from _box_and_display(terms)
+        yield from (terms.note("sweepToFill", "0"), terms.all_or_none, terms.min_quantity)
+        # No volatility.
+        yield from (_oca_type(terms), terms.trigger_method, "", 0)
         yield from ("None", "", 0, False, 0, "")
-        yield from (False, 0, "", "")
-        yield from _no_legs()
-        yield from ("", "IB", False)
-        yield from (False, "", False)
+        yield from _trail(terms)
+        yield from terms.leg_fields()
+        yield from _no_scale_nor_hedge()
+        yield from _clearing(terms)
+        yield from (False, "", terms.note("solicited", "0"))
         yield order.status
-        # Neither size nor price randomised, no conditions, no trail or offset, no cash quantity.
-        yield from (False, False, 0, UNSET_DOUBLE, UNSET_DOUBLE, 0)
+        yield from (False, False)  # neither size nor price randomised
+        yield from terms.condition_fields()
+        yield from (_double(terms.trail_stop_price), _double(terms.limit_offset), terms.cash_quantity or 0)
         # No automatic hedge price, no container, no auto-cancel date.
         yield from (True, False, "")
-        yield from (self.filled, UNSET_INTEGER, False, "", False, False, 0)
+        yield from (self.filled, UNSET_INTEGER, terms.note("autoCancelParent", "0"), "", False, False)
+        yield order.parent_perm_id
         yield from (format_moment(self.completed_time, version), self.completed_status)
         if version >= versions.PEG_OFFSETS:
             yield from _no_peg_offsets()
         if version >= versions.CUSTOMER_ACCOUNT:
-            yield ""
+            yield terms.note("customerAccount")
         if version >= versions.PROFESSIONAL_CUSTOMER:
-            yield False
+            yield terms.note("professionalCustomer", "0")
         if version >= versions.SUBMITTER:
             yield ""
 
 
 def _core(order: WireOrder) -> tuple[Value, ...]:
-    """From the contract to the origin, as both kinds of order begin; no OCA group, open/close unsaid."""
+    """From the contract to the origin, as both kinds of order begin. A price that is not set is a zero."""
+    terms = order.terms
     return (
-        *order.contract.fields(), order.action, order.quantity, order.order_type, order.limit_price,
-        order.aux_price, order.tif, "", order.account, "", 0,
+        *order.contract.fields(), terms.action, terms.quantity, terms.order_type, terms.limit_price or 0,
+        terms.aux_price or 0, terms.tif, terms.oca_group, terms.account, terms.note("openClose"),
+        terms.note("origin", "0"),
     )  # fmt: skip
 
 
@@ -190,14 +198,51 @@ def _allocation(version: int) -> tuple[Value, ...]:
     return ("", "", "") if version >= versions.NO_FA_PROFILE else ("", "", "", "")
 
 
-def _routing(*, rule_80a: str = "") -> tuple[Value, ...]:
-    """No model, no good-till date, rule 80A, offset, settling firm; short-sale slot, place, exempt code."""
-    return ("", "", rule_80a, "", "", 0, "", -1)
+def _routing(terms: OrderTerms, *, no_rule_80a: str = "") -> tuple[Value, ...]:
+    """No model; until when, rule 80A, offset, settling firm; no short-sale slot, place, exempt code."""
+    return (
+        "", terms.good_till, terms.note("rule80A", no_rule_80a), terms.percent_offset,
+        terms.note("settlingFirm"), 0, "", -1,
+    )  # fmt: skip
 
 
-def _no_legs() -> tuple[Value, ...]:
-    """No combo legs, leg prices or routing parameters; no scale; no hedge."""
-    return ("", 0, 0, 0, UNSET_INTEGER, UNSET_INTEGER, "", "")
+def _box_and_display(terms: OrderTerms) -> tuple[Value, ...]:
+    """No starting, reference and range prices nor delta; how much of the order is shown."""
+    return ("", "", "", "", "", UNSET_INTEGER if terms.display_size is None else terms.display_size)
+
+
+def _oca_type(terms: OrderTerms) -> int:
+    """An order of no group is shown with type 3, reduce without block."""
+    return terms.oca_type or 3
+
+
+def _trail(terms: OrderTerms) -> tuple[Value, ...]:
+    """Not updated continuously, no reference price; where the trailing stop is, and its distance."""
+    return (False, 0, terms.trail_stop_price, terms.trailing_percent)
+
+
+def _no_scale_nor_hedge() -> tuple[Value, ...]:
+    return (UNSET_INTEGER, UNSET_INTEGER, "", "")
+
+
+def _clearing(terms: OrderTerms) -> tuple[Value, ...]:
+    return (terms.note("clearingAccount"), terms.note("clearingIntent", "IB"), terms.note("notHeld", "0"))
+
+
+def _adjustment(terms: OrderTerms) -> tuple[Value, ...]:
+    """What a stop turns into, with the trailing stop and the limit offset in the middle."""
+    adjusted = terms.adjustment
+    trail = (_double(terms.trail_stop_price), _double(terms.limit_offset))
+    if adjusted is None:
+        return ("None", UNSET_DOUBLE, *trail, UNSET_DOUBLE, UNSET_DOUBLE, UNSET_DOUBLE, 0)
+    return (
+        adjusted.order_type, _double(adjusted.trigger_price), *trail, _double(adjusted.stop_price),
+        _double(adjusted.limit_price), _double(adjusted.trailing), adjusted.unit,
+    )  # fmt: skip
+
+
+def _double(number: Decimal | None) -> Value:
+    return UNSET_DOUBLE if number is None else number
 
 
 def _no_peg_offsets() -> tuple[Value, ...]:
@@ -224,12 +269,13 @@ class OrderStatus(Message):
     avg_fill_price: Decimal
     last_fill_price: Decimal
     why_held: str
+    parent_id: int = 0
 
     def fields(self, version: int) -> tuple[Value, ...]:
-        # Zeros are the parent's id and the market cap price.
+        # The last one is the market cap price.
         return (
             3, self.order_id, self.status, self.filled, self.remaining, self.avg_fill_price, self.perm_id,
-            0, self.last_fill_price, self.client_id, self.why_held, 0,
+            self.parent_id, self.last_fill_price, self.client_id, self.why_held, 0,
         )  # fmt: skip
 
 
@@ -253,14 +299,16 @@ class Execution(Message):
     cumulative_quantity: Decimal
     avg_price: Decimal
     order_ref: str
+    last_liquidity: int = 2
+    """1 added, 2 removed, 3 routed out."""
 
     def fields(self, version: int) -> Iterator[Value]:
         yield from (11, self.req_id, self.order_id, *self.contract.fields())
         yield from (self.exec_id, format_moment(self.time, version))
         yield from (self.account, self.exchange, self.side, self.quantity, self.price, self.perm_id)
-        # No liquidation; no economic value rule and multiplier; no model; liquidity removed.
+        # No liquidation; no economic value rule and multiplier; no model.
         yield from (self.client_id, 0, self.cumulative_quantity, self.avg_price, self.order_ref, "", "")
-        yield from ("", 2)
+        yield from ("", self.last_liquidity)
         if version >= versions.PENDING_PRICE_REVISION:
             yield False
         if version >= versions.SUBMITTER:
