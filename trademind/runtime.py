@@ -43,6 +43,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
                 PaperGatewayServer(
                     port=settings.paper.port,
                     cash=settings.paper.cash,
+                    accounts=settings.paper.accounts,
                     seed=settings.paper.seed,
                     data_dir=settings.data_dir,
                     pacing=Pacing() if settings.paper.pacing else UNPACED,

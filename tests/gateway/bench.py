@@ -1,7 +1,7 @@
 """A paper gateway for tests: a market that moves when the test says so, and clients that connect to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,12 +55,17 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(
-    *, cash: Decimal = Decimal(100_000), data_dir: Path | None = None
+    *,
+    cash: Decimal = Decimal(100_000),
+    accounts: Mapping[str, Decimal] | None = None,
+    data_dir: Path | None = None,
 ) -> AsyncIterator[Bench]:
     clock = ManualClock(START)
     feed = SyntheticFeed(7)
     feed.interval = 0.005
-    async with PaperGatewayServer(cash=cash, clock=clock, feed=feed, data_dir=data_dir) as server:
+    async with PaperGatewayServer(
+        cash=cash, accounts=accounts, clock=clock, feed=feed, data_dir=data_dir
+    ) as server:
         yield Bench(server, clock)
 
 

@@ -103,6 +103,7 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         host=host,
         port=port,
         cash=settings.paper.cash,
+        accounts=settings.paper.accounts,
         seed=settings.paper.seed,
         data_dir=settings.data_dir,
         pacing=Pacing() if settings.paper.pacing else UNPACED,

@@ -32,6 +32,18 @@ UNSUPPORTED_ATTRIBUTE_TEXT: Final = "The following order attribute is not suppor
 INVALID_END_TIME: Final = 10314
 UNKNOWN_MESSAGE: Final = 505
 UNKNOWN_MESSAGE_TEXT: Final = "Fatal Error: Unknown message id."
+TOO_MANY_SUMMARIES_TEXT: Final = (
+    "Error processing request.-'b1' : cause - Maximum number of account summary requests exceeded; "
+    "desubscribe to previous request first"
+)
+NO_ACCOUNT: Final = 435
+NO_ACCOUNT_TEXT: Final = "You must specify an account."
+UNSUBSCRIBED_ACCOUNT: Final = 2100
+UNSUBSCRIBED_ACCOUNT_TEXT: Final = "API client has been unsubscribed from account data."
+NO_SUCH_PNL: Final = 10185
+NO_SUCH_PNL_TEXT: Final = "Failed to cancel PNL (not subscribed)"
+NO_SUCH_PNL_SINGLE: Final = 10186
+NO_SUCH_PNL_SINGLE_TEXT: Final = "Failed to cancel PNL single (not subscribed)"
 
 
 def invalid(cause: str) -> str:

@@ -9,7 +9,7 @@ the same way. A client is never waited for: one that sends nonsense, or does not
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -218,6 +218,7 @@ class PaperGatewayServer:
         host: Where to listen.
         port: The port; 0 takes a free one, which `port` then tells.
         cash: Opening balance of a new account, in US dollars.
+        accounts: Opening balances of several accounts in one login, by their ids; instead of `cash`.
         seed: Of the synthetic market.
         data_dir: Where the account is kept; None keeps it in memory.
         clock: The time.
@@ -236,6 +237,7 @@ class PaperGatewayServer:
         host: str = "127.0.0.1",
         port: int = 0,
         cash: Decimal = Decimal(100_000),
+        accounts: Mapping[str, Decimal] | None = None,
         seed: int = 42,
         data_dir: Path | None = None,
         clock: Clock | None = None,
@@ -245,7 +247,7 @@ class PaperGatewayServer:
     ) -> None:
         self.host = host
         self._asked_port = port
-        self._cash = cash
+        self._cash = accounts or cash
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
         self._feed = feed or SyntheticFeed(seed)
@@ -281,7 +283,7 @@ class PaperGatewayServer:
             stack.push_async_callback(tasks.cancel_all)
             tasks.spawn(self._pump(), name="paper market")
             self._resources = stack.pop_all()
-        log.info("paper gateway on %s:%d, account %s", self.host, self.port, exchange.account_id)
+        log.info("paper gateway on %s:%d, account %s", self.host, self.port, ", ".join(exchange.accounts))
         return self
 
     async def __aexit__(

@@ -24,16 +24,18 @@ ValueKey = tuple[str, str]
 class ValueStream:
     """A subscription to account values: what was sent last, and what the client wants to see."""
 
-    send: Callable[[str, str, str], None]
-    """Sends one value: key, value, currency."""
+    accounts: tuple[str, ...]
+    send: Callable[[str, str, str, str], None]
+    """Sends one value: account, key, value, currency."""
     wanted: Callable[[ValueKey], bool]
-    sent: dict[ValueKey, str] = field(default_factory=dict)
+    sent: dict[tuple[str, ValueKey], str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class AccountStream:
     """The subscription to account updates, of which a client has at most one."""
 
+    account: str
     values: ValueStream
     portfolio: dict[int, tuple[Decimal, ...]] = field(default_factory=dict)
     """What was sent last of each position, by con id."""
@@ -63,8 +65,9 @@ class BarStream:
 
 @dataclass(slots=True)
 class PnLStream:
-    """A subscription to profit and loss: of the account, or of one contract."""
+    """A subscription to profit and loss: of accounts, or of one contract in them."""
 
+    accounts: tuple[str, ...]
     con_id: int | None
     sent: tuple[Decimal | None, ...] | None = None
 
@@ -88,8 +91,8 @@ class Session:
         self.account_multi: dict[int, ValueStream] = {}
         self.summaries: dict[int, ValueStream] = {}
         self.positions = False
-        self.positions_multi: dict[int, str] = {}
-        """Model codes by request id."""
+        self.positions_multi: dict[int, tuple[tuple[str, ...], str]] = {}
+        """Accounts and model code by request id."""
         self.pnl: dict[int, PnLStream] = {}
         self.ticks: dict[int, TickStream] = {}
         self.ticks_of: dict[int, dict[int, TickStream]] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ib_async.decoder import Decoder
+from ib_async.objects import FamilyCode
 from ib_async.util import UNSET_DOUBLE
 
 from tests.gateway.wire import samples
@@ -246,7 +247,10 @@ def test_portfolio_and_positions(read: Any) -> None:
         (messages.scanner_parameters("<x/>"), ("scannerParameters", ("<x/>",))),
         (messages.option_parameters_end(4), ("securityDefinitionOptionParameterEnd", (4,))),
         (messages.no_soft_dollar_tiers(4), ("softDollarTiers", (4, []))),
-        (messages.no_family_codes(), ("familyCodes", ([],))),
+        (
+            accounts.family_codes([("DU1", "F1"), ("DU2", "")]),
+            ("familyCodes", ([FamilyCode("DU1", "F1"), FamilyCode("DU2", "")],)),
+        ),
         (messages.no_depth_exchanges(), ("mktDepthExchanges", ([],))),
         (messages.no_news_providers(), ("newsProviders", ([],))),
         (messages.user_info(4, ""), ("userInfo", (4, ""))),

@@ -187,7 +187,7 @@ def test_historical_update(read: Any) -> None:
         (messages.current_time_millis(17), ("currentTimeInMillis", (17,))),
         (messages.option_parameters_end(4), ("securityDefinitionOptionParameterEnd", (4,))),
         (messages.no_soft_dollar_tiers(4), ("softDollarTiers", (4, []))),
-        (messages.no_family_codes(), ("familyCodes", ([],))),
+        (accounts.family_codes([]), ("familyCodes", ([],))),
         (messages.no_depth_exchanges(), ("mktDepthExchanges", ([],))),
         (messages.no_news_providers(), ("newsProviders", ([],))),
         (messages.user_info(4, ""), ("userInfo", (4, ""))),

@@ -28,7 +28,7 @@ def greet(gateway: "PaperGateway", session: Session) -> None:
 
 
 def managed_accounts(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.managed_accounts([gateway.exchange.account_id]))
+    session.send(messages.managed_accounts(gateway.exchange.accounts))
 
 
 def next_id(gateway: "PaperGateway", session: Session, request: Any) -> None:

@@ -85,7 +85,9 @@ def _refusal(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> 
         return codes.INVALID_TIF, codes.INVALID_TIF_TEXT.format(tif=terms.tif)
     if terms.action not in _SIDES:
         return codes.ORDER_REJECTED, f"Order rejected - reason:Invalid order action {terms.action}"
-    if terms.account not in ("", gateway.exchange.account_id):
+    if not terms.account and len(gateway.exchange.accounts) > 1:
+        return codes.NO_ACCOUNT, codes.NO_ACCOUNT_TEXT
+    if terms.account and terms.account not in gateway.exchange.accounts:
         return codes.ORDER_REJECTED, f"Order rejected - reason:Invalid account code '{terms.account}'"
     unserved = [*request.attributes, *_unserved(terms)]
     if unserved:
@@ -124,7 +126,7 @@ def _ticket(gateway: "PaperGateway", session: Session, request: PlaceOrder, inst
     return Ticket(
         client_id=session.client_id,
         order_id=request.order_id,
-        account=gateway.exchange.account_id,
+        account=terms.account or gateway.exchange.account_id,
         instrument=instrument,
         side=_SIDES[terms.action],
         quantity=terms.quantity or Decimal(0),

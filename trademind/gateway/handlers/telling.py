@@ -12,7 +12,6 @@ from trademind.gateway.engine.model import (
     CommissionReported,
     Event,
     Executed,
-    Instrument,
     OrderError,
     OrderReported,
     PortfolioChanged,
@@ -71,7 +70,7 @@ def _concerns(session: Session, event: Event) -> bool:
 
 def tell(gateway: "PaperGateway", session: Session, telling: Telling) -> Iterator[None]:
     """Tell one client of events, as far as they are its business; of the account as it then is, at last."""
-    changed: dict[int, Instrument] = {}
+    changed: dict[tuple[str, int], None] = {}
     for index, event in enumerate(telling.events):
         if index and index % TOLD_PER_STEP == 0:
             yield
@@ -80,9 +79,9 @@ def tell(gateway: "PaperGateway", session: Session, telling: Telling) -> Iterato
         if isinstance(event, OrderError):
             session.error(event.order_id, event.code, event.message)
         elif isinstance(event, PortfolioChanged):
-            changed[event.instrument.con_id] = event.instrument
+            changed[event.account, event.instrument.con_id] = None
         else:
             for message in telling.messages(index):
                 session.send(message)
     if changed:
-        account.portfolio_changed(gateway, session, changed.values())
+        account.portfolio_changed(gateway, session, changed)

@@ -1,5 +1,6 @@
 """Messages about the account: values, portfolio, positions, summary, profit and loss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -102,3 +103,8 @@ def pnl_single(
     """One position's profit and loss; figures that do not exist, as for no position, are None."""
     figures = (UNSET_DOUBLE if figure is None else figure for figure in (daily, unrealized, realized, value))
     return Plain(values=(95, req_id, position, *figures))
+
+
+def family_codes(codes: Sequence[tuple[str, str]]) -> Message:
+    """Account ids, each with the code of its family."""
+    return Plain(values=(78, len(codes), *(field for code in codes for field in code)))

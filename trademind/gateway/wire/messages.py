@@ -105,10 +105,6 @@ def no_soft_dollar_tiers(req_id: int) -> Message:
     return Plain(values=(77, req_id, 0))
 
 
-def no_family_codes() -> Message:
-    return Plain(values=(78, 0))
-
-
 def no_depth_exchanges() -> Message:
     return Plain(values=(80, 0))
 
