@@ -597,7 +597,11 @@ async def test_other_kinds_of_bars(ib: ib_async.IB, aapl: ib_async.Contract) -> 
         (("19900101 15:00:00", "1 D", "1 min", "TRADES"), 162),
         (("", "1 Y", "1 secs", "TRADES"), 162),
         (("", "999999 Y", "1 day", "TRADES"), 321),
-        (("", "1 D", "1 min", "HISTORICAL_VOLATILITY"), 162),
+        (("", "1 D", "1 min", "YIELD_BID"), 162),
+        (("", "1 D", "1 min", "PRICES"), 321),
+        (("", "29 S", "1 secs", "TRADES"), 321),
+        (("", "86401 S", "1 min", "TRADES"), 321),
+        (("20261120-15:00:00", "1 D", "1 day", "ADJUSTED_LAST"), 321),
     ],
 )
 async def test_history_that_cannot_be_had(

@@ -20,6 +20,8 @@ EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 """Also keeps clear of the calendar's own end, where a change of time zone fails."""
 
 _DAY = 86_400
+_LEAST = 30
+"""The shortest duration IB takes, in seconds."""
 _UNIT = {"S": 1, "D": _DAY, "W": 7 * _DAY, "M": 31 * _DAY, "Y": 366 * _DAY}
 _BAR_UNIT = {"sec": 1, "min": 60, "hour": 3600, "day": _DAY, "week": 7 * _DAY, "month": 28 * _DAY}
 
@@ -37,7 +39,7 @@ def covering_duration(span: timedelta, bar_size: str) -> str:
     """
     seconds = ceil(span.total_seconds())
     if seconds <= _DAY and bar_seconds(bar_size) < _DAY:
-        return f"{max(seconds, bar_seconds(bar_size))} S"
+        return f"{max(seconds, bar_seconds(bar_size), _LEAST)} S"
     days = ceil(seconds / _DAY)
     return f"{days} D" if days <= 365 else f"{ceil(days / 365)} Y"
 

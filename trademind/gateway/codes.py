@@ -30,6 +30,13 @@ INVALID_TIF_TEXT: Final = "Invalid time in force:{tif}."
 UNSUPPORTED_ATTRIBUTE: Final = 10340
 UNSUPPORTED_ATTRIBUTE_TEXT: Final = "The following order attribute is not supported: {names}"
 INVALID_END_TIME: Final = 10314
+EXPECTED_WHAT_TO_SHOW: Final = 10299
+IMPLIED_TIME_ZONE: Final = 2174
+IMPLIED_TIME_ZONE_TEXT: Final = (
+    "Warning: You submitted request with date-time attributes without explicit time zone. Please switch to "
+    "use yyyymmdd-hh:mm:ss in UTC or use instrument time zone, like US/Eastern. Implied time zone "
+    "functionality will be removed in the next API release"
+)
 UNKNOWN_MESSAGE: Final = 505
 UNKNOWN_MESSAGE_TEXT: Final = "Fatal Error: Unknown message id."
 TOO_MANY_SUMMARIES_TEXT: Final = (

@@ -27,6 +27,7 @@ from trademind.gateway.connectivity import (
     Notice,
 )
 from trademind.gateway.engine.exchange import PaperExchange
+from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.feeds.base import Feed
@@ -52,6 +53,7 @@ class PaperGateway:
         store: Where everything the exchange does is written before any client hears of it.
         pacing: What clients may ask, and how fast.
         reset: The nightly restart of IB's servers; None for none.
+        hours: When the instruments trade; always, unless given.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class PaperGateway:
         store: AccountStore,
         pacing: Pacing = UNPACED,
         reset: DailyReset | None = None,
+        hours: MarketHours | None = None,
     ) -> None:
         self.exchange = exchange
         self.feed = feed
@@ -72,6 +75,7 @@ class PaperGateway:
         self.connectivity = Connectivity(clock.now(), reset)
         self.pacing = pacing
         self.historical_pacing = HistoricalPacing(pacing)
+        self.hours = hours or AlwaysOpen()
         self.sessions: list[Session] = []
         self._store = store
         self._shown: dict[int, MarketQuote] = {}

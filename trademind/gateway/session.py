@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from trademind.clock import Clock
 from trademind.gateway.connection import Connection, ConnectionState
@@ -12,6 +13,9 @@ from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.pacing import PACE_API, UNPACED, MessageRate
 from trademind.gateway.wire.history import WireBar
 from trademind.gateway.wire.messages import Error, Message
+
+if TYPE_CHECKING:
+    from trademind.gateway.handlers.bar_query import BarQuery
 
 MASTER_CLIENT_ID = 0
 """The client that sees every order, as at IB the client 0 sees those entered by hand."""
@@ -53,10 +57,7 @@ class TickStream:
 class BarStream:
     """Bars that are kept up to date."""
 
-    instrument: Instrument
-    bar_size: str
-    what_to_show: str
-    format_date: int
+    query: "BarQuery"
     since: datetime
     """Where the last bar begins."""
     sent_at: datetime

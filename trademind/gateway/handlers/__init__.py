@@ -11,6 +11,7 @@ from trademind.gateway.handlers import (
     contracts,
     executions,
     greeting,
+    head_timestamp,
     history,
     market_data,
     orders,
@@ -26,6 +27,7 @@ HANDLERS: Mapping[type, Callable[..., None]] = {
     **contracts.HANDLERS,
     **market_data.HANDLERS,
     **history.HANDLERS,
+    **head_timestamp.HANDLERS,
     **reference.HANDLERS,
     **unserved.HANDLERS,
 }

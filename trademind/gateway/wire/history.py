@@ -64,3 +64,19 @@ def historical_data_end(req_id: int, start: str, end: str) -> Message:
 def historical_data_update(req_id: int, bar: WireBar) -> Message:
     values = (bar.count, bar.date, bar.open, bar.close, bar.high, bar.low, bar.wap, bar.volume)
     return Plain(values=(90, req_id, *values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoricalSchedule(Message):
+    """Trading sessions: each its start, its end, both in `time_zone`, and the day it belongs to."""
+
+    req_id: int
+    start: str
+    end: str
+    time_zone: str
+    sessions: tuple[tuple[str, str, str], ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (106, self.req_id, self.start, self.end, self.time_zone, len(self.sessions))
+        for session in self.sessions:
+            yield from session

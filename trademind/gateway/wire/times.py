@@ -60,6 +60,12 @@ def parse_moment(text: str, *, end_of_day: bool = False) -> datetime:
     return datetime.strptime(match["day"] + clock, "%Y%m%d%H:%M:%S").replace(tzinfo=zone).astimezone(UTC)
 
 
+def has_zone(text: str) -> bool:
+    """Whether a time says which zone it is in; a day alone needs none."""
+    match = _TIME.fullmatch(text.strip())
+    return match is None or match["clock"] is None or match["zone"] is not None or match["separator"] == "-"
+
+
 def _zone(name: str | None, *, utc: bool) -> tzinfo:
     if name is None:
         return UTC if utc else EASTERN
