@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from trademind.brokers.base import Broker
 from trademind.brokers.ibkr.client import IBKRBroker
-from trademind.gateway.connectivity import DailyReset
-from trademind.gateway.pacing import UNPACED, Pacing
+from trademind.gateway.assembly import paper_gateway
 from trademind.gateway.server import PaperGatewayServer
 from trademind.settings import BrokerKind, Settings
 
@@ -38,17 +37,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         ibkr = settings.ibkr
         host, port, gateway = ibkr.host, ibkr.port, None
         if settings.broker is BrokerKind.PAPER:
-            night = settings.paper.daily_reset
             gateway = await stack.enter_async_context(
-                PaperGatewayServer(
-                    port=settings.paper.port,
-                    cash=settings.paper.cash,
-                    accounts=settings.paper.accounts,
-                    seed=settings.paper.seed,
-                    data_dir=settings.data_dir,
-                    pacing=Pacing() if settings.paper.pacing else UNPACED,
-                    reset=DailyReset(at=night) if night is not None else None,
-                )
+                paper_gateway(settings.paper, data_dir=settings.data_dir)
             )
             host, port = gateway.host, gateway.port
         broker = IBKRBroker(

@@ -9,17 +9,19 @@ the wrong account.
 import difflib
 import os
 from collections.abc import Iterator
-from datetime import time
+from datetime import datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from trademind.clock import MAX_SPEED
 from trademind.errors import SettingsError
 
 PREFIX = "TRADEMIND_"
@@ -73,15 +75,27 @@ class PaperSettings(_Group):
     port: int = Field(default=0, ge=0, le=65535)
     """Port on loopback; 0 takes a free one."""
     feed: Literal["synthetic"] = "synthetic"
+    """Where its prices come from."""
     pacing: bool = True
     """Whether IB's limits apply: 50 messages a second, history, 100 market data lines."""
     daily_reset: time | None = None
     """When, in New York, the link to IB's servers goes down for two minutes; None for never."""
+    hours: Literal["always", "exchange"] = "always"
+    """When its instruments trade: at any time, or by their exchanges' calendars."""
+    speed: float = Field(default=1, gt=0, le=MAX_SPEED)
+    """Seconds of the market in one of the world's."""
+    start: datetime | None = None
+    """When the market starts; now, unless given. Without a time zone it is New York's time."""
 
-    @field_validator("daily_reset", mode="before")
+    @field_validator("daily_reset", "start", mode="before")
     @classmethod
-    def _empty_is_never(cls, value: Any) -> Any:
+    def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("start")
+    @classmethod
+    def _in_new_york(cls, value: datetime | None) -> datetime | None:
+        return value.replace(tzinfo=ZoneInfo("America/New_York")) if value and not value.tzinfo else value
 
 
 class ServerSettings(_Group):

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from trademind.cli.listening import cannot_listen, configure_logging
+from trademind.cli.market_options import Hours, Speed, Start, group
 from trademind.cli.output import Json, print_json, reporting
 from trademind.settings import Settings, is_loopback, load_settings
 
@@ -43,12 +44,24 @@ def start(
         bool | None,
         typer.Option("--pacing/--no-pacing", help="Whether IB's limits apply, such as 50 messages a second."),
     ] = None,
+    hours: Hours = None,
+    speed: Speed = None,
+    start: Start = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Start a paper gateway that any TWS API client can connect to. Ctrl-C stops it."""
     with reporting(as_json):
-        settings = _settings(cash=cash, seed=seed, port=port, pacing=pacing, data_dir=data_dir)
+        settings = _settings(
+            data_dir=data_dir,
+            cash=cash,
+            seed=seed,
+            port=port,
+            pacing=pacing,
+            hours=hours,
+            speed=speed,
+            start=start,
+        )
         configure_logging(settings.server.log_level)
         if not is_loopback(host):
             typer.echo(f"listening on {host}: whoever can reach it can use the paper account", err=True)
@@ -79,8 +92,7 @@ def reset(
 
 
 def _settings(*, data_dir: Path | None = None, **paper: object) -> Settings:
-    given = {name: value for name, value in paper.items() if value is not None}
-    overrides: dict[str, object] = {"paper": given} if given else {}
+    overrides = group("paper", **paper)
     if data_dir is not None:
         overrides["data_dir"] = data_dir
     return load_settings(**overrides)
@@ -94,21 +106,9 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
     # Loaded here, so that the other commands answer without it.
-    from trademind.gateway.connectivity import DailyReset
-    from trademind.gateway.pacing import UNPACED, Pacing
-    from trademind.gateway.server import PaperGatewayServer
+    from trademind.gateway.assembly import paper_gateway
 
-    night = settings.paper.daily_reset
-    gateway = PaperGatewayServer(
-        host=host,
-        port=port,
-        cash=settings.paper.cash,
-        accounts=settings.paper.accounts,
-        seed=settings.paper.seed,
-        data_dir=settings.data_dir,
-        pacing=Pacing() if settings.paper.pacing else UNPACED,
-        reset=DailyReset(at=night) if night is not None else None,
-    )
+    gateway = paper_gateway(settings.paper, data_dir=settings.data_dir, host=host, port=port)
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(gateway)

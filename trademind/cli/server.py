@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from trademind.cli.listening import configure_logging, listen
+from trademind.cli.market_options import Hours, Speed, Start, group
 from trademind.cli.output import Json, reporting
 from trademind.settings import load_settings
 
@@ -21,12 +22,17 @@ def _group() -> None: ...
 def start(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
+    hours: Hours = None,
+    speed: Speed = None,
+    start_at: Start = None,
     as_json: Json = False,
 ) -> None:
     """Start the server, on the gateway that the settings name. Ctrl-C stops it."""
     with reporting(as_json):
-        given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-        settings = load_settings(**({"server": given} if given else {}))
+        settings = load_settings(
+            **group("server", host=host, port=port),
+            **group("paper", hours=hours, speed=speed, start=start_at),
+        )
         configure_logging(settings.server.log_level)
         # Before the session opens: a second server must not disturb the first one's.
         with listen(settings.server.host, settings.server.port) as sock:

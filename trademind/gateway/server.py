@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from trademind.aio import Tasks
-from trademind.clock import Clock, SystemClock
+from trademind.clock import Clock, SystemClock, speed_of
 from trademind.gateway.connectivity import DailyReset
+from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.feeds.base import Feed
 from trademind.gateway.feeds.synthetic import SyntheticFeed
@@ -50,6 +51,8 @@ ATTEND_EVERY: Final = 0.01
 """Seconds between two looks at what waits for its time."""
 TURN: Final = 0.01
 """Seconds of work for one client, or for the market, in one turn of the loop."""
+FASTEST: Final = 0.05
+"""Seconds between two moves of an accelerated market, however fast its clock runs."""
 
 
 class _Client(asyncio.Protocol):
@@ -211,6 +214,11 @@ class _Client(asyncio.Protocol):
             self.session = None
 
 
+def pause_between_moves(interval: float, speed: float) -> float:
+    """Seconds of the world between two moves of a market that changes every `interval` of its own."""
+    return interval if speed <= 1 else max(interval / speed, min(interval, FASTEST))
+
+
 class PaperGatewayServer:
     """A paper gateway on a TCP port, as an async context manager.
 
@@ -225,6 +233,7 @@ class PaperGatewayServer:
         feed: A market other than the synthetic one.
         pacing: What clients may ask, and how fast; without, there is no limit.
         reset: The nightly restart of IB's servers, if there is to be one.
+        hours: When its instruments trade; always, unless given.
 
     Raises:
         SettingsError: another gateway uses `data_dir`.
@@ -244,16 +253,18 @@ class PaperGatewayServer:
         feed: Feed | None = None,
         pacing: Pacing = UNPACED,
         reset: DailyReset | None = None,
+        hours: MarketHours | None = None,
     ) -> None:
         self.host = host
         self._asked_port = port
         self._cash = accounts or cash
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
-        self._feed = feed or SyntheticFeed(seed)
         self._pacing = pacing
         self._reset = reset
         self._attending: asyncio.TimerHandle | None = None
+        self._hours = hours or AlwaysOpen()
+        self._feed = feed or SyntheticFeed(seed, self._hours)
         self._resources = AsyncExitStack()
         self.clients: list[_Client] = []
         self.port = 0
@@ -274,6 +285,7 @@ class PaperGatewayServer:
                 store=store,
                 pacing=self._pacing,
                 reset=self._reset,
+                hours=self._hours,
             )
             loop = asyncio.get_running_loop()
             server = await loop.create_server(lambda: _Client(self), self.host, self._asked_port)
@@ -346,8 +358,9 @@ class PaperGatewayServer:
 
     async def _pump(self) -> None:
         """Move the market on, every so often, a turn's worth of work at a time."""
+        pause = pause_between_moves(self._feed.interval, speed_of(self._clock))
         while True:
-            await asyncio.sleep(self._feed.interval)
+            await asyncio.sleep(pause)
             try:
                 steps = self.core.pump_steps(self._clock.now())
                 while self._turn(steps):  # noqa: ASYNC110 - not waiting for anything: letting others run

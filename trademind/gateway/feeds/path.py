@@ -32,7 +32,9 @@ def aggregate(bars: Iterable[TickBar]) -> TickBar:
     return TickBar(opens[0], max(highs), min(lows), closes[-1], sum(volumes), sum(trades))
 
 
-def split(bar: TickBar, weights: Sequence[float], rng: Random) -> list[TickBar]:
+def split(
+    bar: TickBar, weights: Sequence[float], rng: Random, moves: Sequence[float] | None = None
+) -> list[TickBar]:
     """Split a bar into `len(weights)` bars whose aggregate it is.
 
     The path between open and close is a Brownian bridge whose excursions above and below are stretched so
@@ -41,19 +43,23 @@ def split(bar: TickBar, weights: Sequence[float], rng: Random) -> list[TickBar]:
     Args:
         weights: The share of the activity that falls into each part; their sum is above zero.
         rng: Decides the path; the same state gives the same path.
+        moves: The share of the variance of the price that falls into each part; the same for all, unless
+            given. All are above zero.
     """
     count = len(weights)
-    closes = _bridge(bar, count, rng)
+    clock = [1.0] * count if moves is None else _own_time(moves)
+    closes = _bridge(bar, clock, rng)
     opens = [bar.open, *closes[:-1]]
     # Parts wander a little beyond their own open and close, by about their share of the whole range.
     random, high, low = rng.random, bar.high, bar.low
     reach = (high - low) / (2 * count**0.5)
     highs: list[int] = []
     lows: list[int] = []
-    for begin, end in zip(opens, closes, strict=True):
+    for begin, end, passed in zip(opens, closes, clock, strict=True):
         upper, lower = (begin, end) if begin > end else (end, begin)
-        upper += int(random() * reach)
-        lower -= int(random() * reach)
+        own = reach * passed
+        upper += int(random() * own)
+        lower -= int(random() * own)
         highs.append(upper if upper < high else high)
         lows.append(lower if lower > low else low)
     # Somebody must touch the extremes: the part that came nearest.
@@ -64,16 +70,23 @@ def split(bar: TickBar, weights: Sequence[float], rng: Random) -> list[TickBar]:
     return list(map(TickBar, opens, highs, lows, closes, volumes, trades))
 
 
-def _bridge(bar: TickBar, count: int, rng: Random) -> list[int]:
-    """`count` points after the open, ending at the close, within high and low."""
-    random = rng.random
-    walk = list(accumulate([random() for _ in range(count)]))
+def _own_time(moves: Sequence[float]) -> list[float]:
+    """The deviation of each part's move, where that of a part with the average share is one."""
+    scale = len(moves) / sum(moves)
+    return [(each * scale) ** 0.5 for each in moves]
+
+
+def _bridge(bar: TickBar, deviations: Sequence[float], rng: Random) -> list[int]:
+    """A point for each of `deviations` after the open, ending at the close, within high and low."""
+    random, count = rng.random, len(deviations)
+    walk = list(accumulate([(random() - 0.5) * each for each in deviations]))
     # Steps are uniform: over a few dozen of them the path looks the same as with normal ones, and their
-    # mean and scale do not matter, since the bridge takes out the drift and the stretch sets the scale.
+    # scale does not matter, since the bridge takes out the drift and the stretch sets the scale.
     begin, end, high, low = bar.open, bar.close, bar.high, bar.low
     span = max(1.0, 3.5 * (high - low) / count**0.5)
     drift = (end - begin - walk[-1] * span) / count
-    path = [begin + each * span + drift * step for step, each in enumerate(walk, 1)]
+    passed = accumulate([each * each for each in deviations])
+    path = [begin + each * span + drift * time for time, each in zip(passed, walk, strict=True)]
     top, bottom = (begin, end) if begin > end else (end, begin)
     peak, trough = max(path), min(path)
     up = (high - top) / (peak - top) if peak > top else 0.0

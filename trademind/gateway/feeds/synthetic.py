@@ -1,23 +1,27 @@
 """A synthetic market: a pure function of seed, instrument and time.
 
-Each instrument has a path of daily closes that wanders around its reference price. A day is split into
-hours, those into minutes, those into seconds (see `path`), each split seeded by what it splits. So history
-and live quotes are views of one path, any moment can be asked for in any order, and the same seed gives
-the same market in every run. Caches hold what was split lately and decide nothing.
+Each instrument has a path of daily closes, moved by the market, its sector and itself (see `factors`), that
+wanders around its reference price. A day is split into hours, those into minutes, those into seconds (see
+`path`), each split seeded by what it splits. So history and live quotes are views of one path, any moment
+can be asked for in any order, and the same seed gives the same market in every run. Caches hold what was
+split lately and decide nothing; they are small, since nothing is expensive to split again.
 
-The market never closes. Time moves in whole seconds: a quote shows the last second that is complete.
+The path never ends. Where an exchange's hours are kept, what lies outside of them is not seen: no quote
+moves, no bar exists, nothing is traded, and the next session opens where the path has gone meanwhile, with a
+gap. Time moves in whole seconds: a quote shows the last second that is complete.
 """
 
-from array import array
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from math import exp, log, sqrt
+from math import exp, sqrt
 from random import Random
-from typing import Generic, TypeVar
+from typing import Final
 
 from trademind.domain import SecType
+from trademind.gateway.engine.corporate_actions import CorporateAction, Split
+from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.feeds.base import FeedBar
 from trademind.gateway.feeds.calendar import (
@@ -31,34 +35,20 @@ from trademind.gateway.feeds.calendar import (
     midnight,
     minute_weights,
     to_utc,
+    variances,
 )
+from trademind.gateway.feeds.factors import Drivers, Factors, Recent
 from trademind.gateway.feeds.path import TickBar, aggregate, split
 
-_HALF_LIFE_DAYS = 300
-"""How long the pull towards the reference price takes to halve a distance."""
-_ROUND_LOT = {SecType.STOCK: 100, SecType.CASH: 50_000}
-_UNITS = {"secs": 1, "min": MINUTE, "mins": MINUTE, "hour": HOUR, "hours": HOUR}
-_MASK = 2**64 - 1
+_ROUND_LOT: Final[Mapping[SecType, int]] = {SecType.STOCK: 100, SecType.CASH: 50_000}
+_UNITS: Final = {"secs": 1, "min": MINUTE, "mins": MINUTE, "hour": HOUR, "hours": HOUR}
+_MASK: Final = 2**64 - 1
+_DAY: Final = timedelta(days=1)
+_LONGEST_CLOSURE: Final = 14
+"""Days that no exchange stays closed for."""
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-class _Recent(Generic[K, V]):
-    """The last few values of a function; the oldest goes when it is full."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._values: dict[K, V] = {}
-
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        value = self._values.pop(key, None)
-        if value is None:
-            value = make()
-            if len(self._values) >= self._size:
-                del self._values[next(iter(self._values))]
-        self._values[key] = value
-        return value
+Spans = tuple[tuple[int, int], ...]
+"""The stretches of one trading day in which there is a market, in seconds, [start, end), oldest first."""
 
 
 def _mix(number: int) -> int:
@@ -72,32 +62,31 @@ def _mix(number: int) -> int:
 class _Series:
     """One instrument's path."""
 
-    def __init__(self, seed: int, instrument: Instrument) -> None:
+    def __init__(
+        self, seed: int, instrument: Instrument, drivers: Drivers, hours: MarketHours, splits: Sequence[Split]
+    ) -> None:
         self.instrument = instrument
         self.tick = instrument.min_tick
+        self.lot = _ROUND_LOT.get(instrument.sec_type, 1)
         self._name = f"{seed}:{instrument.con_id}"
         self._salt = Random(self._name).getrandbits(64)
-        self._around_the_clock = instrument.sec_type is SecType.CASH
-        # Volatility is quoted per year, and this market trades every day of it.
+        self._around_the_clock = instrument.sec_type in (SecType.CASH, SecType.CRYPTO)
+        # Volatility is quoted per year, and the path moves on every day of it.
         self._daily_volatility = instrument.annual_volatility / sqrt(365)
-        self._walk = Random(f"{self._name}:daily")
-        self._distance = 0.0
-        self._closes = array("q", [round(instrument.reference_price / float(self.tick))])
-        """In ticks, from the day before the first one on."""
-        self._days: _Recent[date, TickBar] = _Recent(512)
-        self._hours: _Recent[date, list[TickBar]] = _Recent(64)
-        self._minutes: _Recent[int, list[TickBar]] = _Recent(128)
-        self._seconds: _Recent[int, list[TickBar]] = _Recent(64)
-        self._so_far: tuple[int, TickBar | None] = (-1, None)
-        self._decimals: dict[int, Decimal] = {}
+        self._drivers = drivers
+        self._market_hours = hours
+        self._splits = splits
+        self._reference = instrument.reference_price / float(self.tick)
+        self._days: Recent[date, TickBar] = Recent(32)
+        self._hours: Recent[date, list[TickBar]] = Recent(8)
+        self._minutes: Recent[int, list[TickBar]] = Recent(4)
+        self._seconds: Recent[int, list[TickBar]] = Recent(3)
+        self._spans: Recent[date, Spans] = Recent(32)
+        self._so_far: tuple[tuple[date, int], TickBar | None] = ((date.min, 0), None)
+        self._close_before: tuple[date, int] = (date.min, 0)
 
     def price(self, ticks: int) -> Decimal:
-        found = self._decimals.get(ticks)
-        if found is None:
-            if len(self._decimals) > 20_000:
-                self._decimals.clear()
-            found = self._decimals[ticks] = ticks * self.tick
-        return found
+        return ticks * self.tick
 
     def noise(self, second: int) -> int:
         """64 bits that belong to a second."""
@@ -111,7 +100,8 @@ class _Series:
     def hours(self, day: date) -> list[TickBar]:
         def make() -> list[TickBar]:
             weights = hour_weights(day, around_the_clock=self._around_the_clock)
-            return split(self.day(day), weights, Random(f"{self._name}:{day}:hours"))
+            rng = Random(f"{self._name}:{day}:hours")
+            return split(self.day(day), weights, rng, variances(weights, 60))
 
         return self._hours.get(day, make)
 
@@ -120,7 +110,7 @@ class _Series:
             day = day_of(hour)
             bar = self.hours(day)[(hour - midnight(day)) // HOUR]
             weights = minute_weights(hour, around_the_clock=self._around_the_clock)
-            return split(bar, weights, Random(f"{self._name}:{hour}:minutes"))
+            return split(bar, weights, Random(f"{self._name}:{hour}:minutes"), variances(weights, 1))
 
         return self._minutes.get(hour, make)
 
@@ -133,50 +123,119 @@ class _Series:
         return self._seconds.get(minute, make)
 
     def _make_day(self, day: date) -> TickBar:
-        index = (day - FIRST_DAY).days + 1
-        while len(self._closes) <= index:
-            self._extend()
-        begin, end = self._closes[index - 1], self._closes[index]
+        number = (day - FIRST_DAY).days
+        shares = self._shares_for_one(day)
+        # Both in the shares of this day: what a split does happens between two days.
+        begin, end = self._close(number - 1, shares), self._close(number, shares)
         rng = Random(f"{self._name}:{day}")
-        reach = self._daily_volatility * max(begin, end) / 2
-        volume = round(self.instrument.daily_volume * exp(rng.gauss(0.0, 0.3)))
+        volatility = self._drivers.volatility(number)
+        reach = self._daily_volatility * volatility * max(begin, end) / 2
+        # More is traded on the days that move more.
+        busy = exp(rng.gauss(0.0, 0.3)) * min(2.0, max(0.5, volatility)) ** 0.5
+        volume = round(self.instrument.daily_volume * shares * busy)
         return TickBar(
             open=begin,
             high=max(begin, end) + round(abs(rng.gauss(0.0, reach))),
             low=max(1, min(begin, end) - round(abs(rng.gauss(0.0, reach)))),
             close=end,
             volume=volume,
-            trades=1 + volume // _ROUND_LOT[self.instrument.sec_type],
+            trades=1 + volume // self.lot,
         )
 
-    def _extend(self) -> None:
-        """Walk on by a year: a mean-reverting walk of the logarithm of the price."""
-        keep = exp(-log(2) / _HALF_LIFE_DAYS)
-        reference = self.instrument.reference_price / float(self.tick)
-        random, distance = self._walk.random, self._distance
-        # The sum of three uniform numbers, scaled to unit variance: near enough to normal, and cheap.
-        scale = 2 * self._daily_volatility
-        for _ in range(366):
-            distance = distance * keep + scale * (random() + random() + random() - 1.5)
-            self._closes.append(max(1, round(reference * exp(distance))))
-        self._distance = distance
+    def _close(self, number: int, shares: float) -> int:
+        """In ticks, of day `number` of history; the one before the first is -1."""
+        level = self._drivers.level(number)
+        return max(1, round(self._reference / shares * exp(self._daily_volatility * level)))
+
+    def _shares_for_one(self, day: date) -> float:
+        """How many shares of that day one of the first day's has become by splits."""
+        shares = 1.0
+        for each in self._splits:
+            if each.date <= day:
+                shares *= float(each.ratio)
+        return shares
+
+    # When there is a market
+
+    def spans(self, day: date) -> Spans:
+        def make() -> Spans:
+            found = self._market_hours.sessions(self.instrument, day, 1, regular_only=False)
+            return tuple((int(each.start.timestamp()), int(each.end.timestamp())) for each in found)
+
+        return self._spans.get(day, make)
+
+    def is_whole(self, day: date) -> bool:
+        """Whether a trading day is a calendar day from midnight to midnight."""
+        return self.spans(day) == ((midnight(day), midnight(day + _DAY)),)
+
+    def opens_by(self, day: date, now: int) -> bool:
+        """Whether something has happened on a trading day by `now`."""
+        spans = self.spans(day)
+        return bool(spans) and spans[0][0] < now
+
+    def trading_day(self, now: int) -> date:
+        """The trading day that is going on, or else the last one; the first one before there was any."""
+        # Some days begin on the evening before.
+        today = day_of(now) + _DAY
+        for back in range(_LONGEST_CLOSURE):
+            day = today - back * _DAY
+            spans = self.spans(day)
+            if spans and spans[0][0] <= now:
+                return day
+        return next(day for day in _days_from(FIRST_DAY) if self.spans(day))
+
+    def last_open(self, day: date, now: int) -> int:
+        """The last moment up to `now` at which there was a market on a trading day that has begun."""
+        return max((min(now, end) for start, end in self.spans(day) if start <= now), default=now)
+
+    def close_before(self, day: date) -> int:
+        """The close of the trading day before, in ticks and in the shares of `day`."""
+        if self._close_before[0] != day:
+            self._close_before = (day, self._find_close_before(day))
+        return self._close_before[1]
+
+    def _find_close_before(self, day: date) -> int:
+        if self.is_whole(day):
+            return self.day(day).open
+        before = next((each for each in _days_back(day - _DAY) if self.spans(each)), None)
+        if before is None:
+            return self.day(max(day, FIRST_DAY)).open
+        regular = self._market_hours.sessions(self.instrument, before, 1, regular_only=True)
+        ends = int(regular[-1].end.timestamp()) if regular else self.spans(before)[-1][1]
+        shares = self._shares_for_one(day) / self._shares_for_one(before)
+        return round(self.second(ends - 1).close / shares)
+
+    def second(self, second: int) -> TickBar:
+        """The bar of one second."""
+        return self.seconds(second - second % MINUTE)[second % MINUTE]
 
     # Stretches of it
 
-    def elapsed(self, now: int) -> TickBar | None:
-        """The bar of the day that `now` belongs to, as far as it is complete; None in its first second."""
+    def elapsed(self, day: date, now: int) -> TickBar | None:
+        """A trading day's bar up to `now`; None when nothing can have happened yet."""
         minute = now - now % MINUTE
-        if self._so_far[0] != minute:
-            first = midnight(day_of(now))
-            bars = list(self.between(first, minute)) if minute > first else []
-            self._so_far = (minute, aggregate(bars) if bars else None)
+        if self._so_far[0] != (day, minute):
+            bars = [
+                bar
+                for start, end in self.spans(day)
+                if start < minute
+                for bar in self.between(start, min(end, minute))
+            ]
+            self._so_far = ((day, minute), aggregate(bars) if bars else None)
         before = self._so_far[1]
-        seconds = self.seconds(minute)[: now - minute] if now > minute else []
+        is_open = now > minute and any(start <= minute < end for start, end in self.spans(day))
+        seconds = self.seconds(minute)[: now - minute] if is_open else []
         parts = [before, *seconds] if before is not None else seconds
         return aggregate(parts) if parts else None
 
+    def whole(self, day: date) -> TickBar:
+        """The bar of a trading day, of which there is at least one span."""
+        if self.is_whole(day):
+            return self.day(day)
+        return aggregate(bar for start, end in self.spans(day) for bar in self.between(start, end))
+
     def between(self, start: int, end: int) -> Iterator[TickBar]:
-        """The largest bars that cover the seconds from `start`, a whole minute, up to `end` within a day."""
+        """The largest bars that cover the seconds from `start`, a whole minute, up to `end`."""
         while start < end:
             if not start % HOUR and start + HOUR <= end:
                 day = day_of(start)
@@ -192,12 +251,23 @@ class _Series:
 
 
 class SyntheticFeed:
-    """The synthetic market of a seed. Implements `Feed`."""
+    """The synthetic market of a seed. Implements `Feed`.
+
+    Args:
+        seed: Another number, another market.
+        hours: When the instruments trade; always, unless given.
+        actions: Splits divide the price from their date on. Dividends do not show in it.
+    """
 
     interval: float = 1.0
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, hours: MarketHours | None = None, actions: Iterable[CorporateAction] = ()
+    ) -> None:
         self.seed = seed
+        self._hours = hours or AlwaysOpen()
+        self._splits = [each for each in actions if isinstance(each, Split)]
+        self._factors = Factors(seed)
         self._series: dict[int, _Series] = {}
 
     def head(self, instrument: Instrument) -> datetime:
@@ -208,20 +278,22 @@ class SyntheticFeed:
         """The market at a moment, which is that of the last complete second.
 
         The last trade lies between bid and ask, both included. A moment before the head of the history is
-        taken for the head.
+        taken for the head, and one at which the exchange is closed for the last one at which it was open.
         """
         series = self._of(instrument)
         now = max(int(at.timestamp()), midnight(FIRST_DAY))
-        today = series.elapsed(now)
+        day = series.trading_day(now)
+        now = series.last_open(day, max(now, series.spans(day)[0][0]))
+        today = series.elapsed(day, now)
         if today is None:
-            opened = series.day(day_of(now)).open
+            opened = series.second(now).open
             today = TickBar(opened, opened, opened, opened, 0, 0)
         noise = series.noise(now)
         spread = max(1, instrument.spread_ticks + noise % 3 - 1)
         # The ask stays above a last of one tick, and the bid does not fall to zero.
         bid = max(1, today.close - (noise >> 8) % (spread + 1))
         ask = max(today.close, bid + spread)
-        lot = _ROUND_LOT[instrument.sec_type]
+        lot = series.lot
         depth = 1 + instrument.daily_volume // (lot * 60_000)
         price = series.price
         return MarketQuote(
@@ -237,7 +309,7 @@ class SyntheticFeed:
             open=price(today.open),
             high=price(today.high),
             low=price(today.low),
-            close=price(series.day(day_of(now)).open),
+            close=price(series.close_before(day)),
         )
 
     def bars(self, instrument: Instrument, *, start: datetime, end: datetime, bar_size: str) -> list[FeedBar]:
@@ -270,16 +342,30 @@ class SyntheticFeed:
     def _of(self, instrument: Instrument) -> _Series:
         series = self._series.get(instrument.con_id)
         if series is None:
-            series = self._series[instrument.con_id] = _Series(self.seed, instrument)
+            splits = [each for each in self._splits if each.con_id == instrument.con_id]
+            drivers = self._factors.of(instrument)
+            series = _Series(self.seed, instrument, drivers, self._hours, splits)
+            self._series[instrument.con_id] = series
         return series
 
 
-def _days(first: int, now: int) -> Iterable[date]:
-    """The days that have begun by `now`, from the one that `first` falls into."""
-    day, last = day_of(first), day_of(now)
+def _days_from(day: date) -> Iterator[date]:
+    while True:
+        yield day
+        day += _DAY
+
+
+def _days_back(day: date) -> Iterator[date]:
+    """A day and those before it, as far as an exchange can have been closed, and within history."""
+    for back in range(_LONGEST_CLOSURE):
+        if (each := day - back * _DAY) >= FIRST_DAY:
+            yield each
+
+
+def _days(day: date, last: date) -> Iterator[date]:
     while day <= last:
         yield day
-        day += timedelta(days=1)
+        day += _DAY
 
 
 def _group_start(day: date, unit: str) -> date:
@@ -292,28 +378,45 @@ def _group_start(day: date, unit: str) -> date:
 
 def _daily(series: _Series, first: int, now: int, unit: str) -> Iterator[tuple[int, TickBar]]:
     # A week or month counts only when its own first day is asked for.
-    days = (day for day in _days(first, now - 1) if midnight(_group_start(day, unit)) >= first)
-    today = day_of(now)
+    last = day_of(now - 1)
+    # The day of tomorrow's date has begun where days begin in the evening.
+    begun = last + _DAY if series.opens_by(last + _DAY, now) else last
+    days = (day for day in _days(day_of(first), begun) if midnight(_group_start(day, unit)) >= first)
     for group, members in groupby(days, key=lambda day: _group_start(day, unit)):
-        bars = [series.elapsed(now) if day == today else series.day(day) for day in members]
+        bars = [_so_far(series, day, now) for day in members]
         complete = [bar for bar in bars if bar is not None]
         if complete:
             yield midnight(group), aggregate(complete) if len(complete) > 1 else complete[0]
 
 
+def _so_far(series: _Series, day: date, now: int) -> TickBar | None:
+    """A day's bar up to `now`; None when the exchange has not opened on it."""
+    if not series.opens_by(day, now):
+        return None
+    is_over = series.spans(day)[-1][1] <= now
+    return series.whole(day) if is_over else series.elapsed(day, series.last_open(day, now))
+
+
 def _intraday(series: _Series, first: int, now: int, size: int) -> Iterator[tuple[int, TickBar]]:
     level = HOUR if size % HOUR == 0 else MINUTE if size % MINUTE == 0 else 1
-    for day in _days(first, now - 1):
+    for day in _days(day_of(first), day_of(now - 1)):
         opens = midnight(day)
         closes = opens + hours_in(day) * HOUR
+        # A trading day can begin on the evening before, so the next one's spans count, too.
+        spans = series.spans(day)
+        if not series.is_whole(day):
+            spans = (*spans, *series.spans(day + _DAY))
         # Bars are counted from the day's midnight, so the last one of a 23-hour day may be short.
         begin = opens + max(0, -(-(first - opens) // size)) * size
         for second in range(begin, min(closes, now), size):
             until = min(second + size, closes, now)
-            if size == HOUR and until - second == size:
-                yield second, series.hours(day)[(second - opens) // HOUR]
-            else:
-                yield second, _stretch(series, second, until, size, level)
+            parts = [
+                _stretch(series, max(second, start), min(until, end), size, level)
+                for start, end in spans
+                if start < until and second < end
+            ]
+            if parts:
+                yield second, parts[0] if len(parts) == 1 else aggregate(parts)
 
 
 def _stretch(series: _Series, start: int, end: int, size: int, level: int) -> TickBar:
@@ -325,4 +428,7 @@ def _stretch(series: _Series, start: int, end: int, size: int, level: int) -> Ti
     if size == MINUTE and end - start == size:
         hour = start - start % HOUR
         return series.minutes(hour)[(start - hour) // MINUTE]
+    if size == HOUR and end - start == size and not start % HOUR:
+        day = day_of(start)
+        return series.hours(day)[(start - midnight(day)) // HOUR]
     return aggregate(series.between(start, end))

@@ -1,9 +1,8 @@
 """Contracts: details, symbol search, price increments; and finding what other requests are about."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from trademind.domain import SecType
@@ -97,13 +96,16 @@ def contract_details(gateway: "PaperGateway", session: Session, request: Contrac
     if not found:
         session.error(request.req_id, codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
         return
-    hours = trading_hours(gateway)
     for instrument in found:
+        hours = (
+            trading_hours(gateway, instrument, regular_only=False),
+            trading_hours(gateway, instrument, regular_only=True),
+        )
         session.send(_details(request.req_id, instrument, request.contract.exchange, hours))
     session.send(ContractDetailsEnd(req_id=request.req_id))
 
 
-def _details(req_id: int, instrument: Instrument, exchange: str, hours: str) -> ContractDetails:
+def _details(req_id: int, instrument: Instrument, exchange: str, hours: tuple[str, str]) -> ContractDetails:
     exchanges = dict.fromkeys((instrument.exchange, instrument.primary_exchange))
     rule = _rule_of(instrument)
     return ContractDetails(
@@ -118,8 +120,8 @@ def _details(req_id: int, instrument: Instrument, exchange: str, hours: str) -> 
         category=instrument.category,
         subcategory=instrument.subcategory,
         time_zone=EASTERN_NAME,
-        trading_hours=hours,
-        liquid_hours=hours,
+        trading_hours=hours[0],
+        liquid_hours=hours[1],
         market_rule_ids=",".join([str(rule)] * len(exchanges)),
         stock_type=instrument.stock_type,
         min_size=instrument.size_increment,
@@ -131,11 +133,15 @@ def _rule_of(instrument: Instrument) -> int:
     return next((rule for rule, tick in MARKET_RULES.items() if tick == instrument.min_tick), 0)
 
 
-def trading_hours(gateway: "PaperGateway") -> str:
-    """The hours of a market that never closes, day by day, as IB writes those of other markets."""
-    today = gateway.clock.now().astimezone(EASTERN).date()
-    days = [today + timedelta(days=ahead) for ahead in range(SCHEDULED_DAYS + 1)]
-    return ";".join(f"{day:%Y%m%d}:0000-{after:%Y%m%d}:0000" for day, after in pairwise(days))
+def trading_hours(gateway: "PaperGateway", instrument: Instrument, *, regular_only: bool) -> str:
+    """The hours of the next days as IB writes them, as in `20260417:0930-20260417:1600;20260418:CLOSED`."""
+    first = gateway.clock.now().astimezone(EASTERN).date()
+    sessions = gateway.hours.sessions(instrument, first, SCHEDULED_DAYS, regular_only=regular_only)
+    days: dict[date, list[str]] = {first + timedelta(days=ahead): [] for ahead in range(SCHEDULED_DAYS)}
+    for each in sessions:
+        start, end = each.start.astimezone(EASTERN), each.end.astimezone(EASTERN)
+        days[each.day].append(f"{start:%Y%m%d:%H%M}-{end:%Y%m%d:%H%M}")
+    return ";".join(",".join(spans) or f"{day:%Y%m%d}:CLOSED" for day, spans in days.items())
 
 
 def matching_symbols(gateway: "PaperGateway", session: Session, request: MatchingSymbolsRequest) -> None:
