@@ -389,7 +389,9 @@ def test_changes_of_prices_reach_the_account_every_three_seconds(
         pump(core, clock.advance(timedelta(seconds=1)))
         counts.append(client.kinds().count("7"))
 
-    assert sum(counts) == 3
+    # Not at all where three seconds later the price is what it was.
+    assert [count for index, count in enumerate(counts, 1) if index % 3] == [0] * 6
+    assert sum(counts) >= 2
     assert max(counts) == 1
 
 
