@@ -6,9 +6,8 @@ here and not, as an account that is slightly wrong, later.
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from trademind.domain import SecType, Side
 from trademind.gateway.engine.currencies import BASE
@@ -22,69 +21,25 @@ from trademind.gateway.engine.model import (
     Instrument,
     PaperExecution,
     PaperOrder,
+    Stage,
     Ticket,
 )
+from trademind.gateway.jsonfields import (
+    Json,
+    count_field,
+    day_field,
+    field,
+    moment_field,
+    number_field,
+    number_or_none,
+    numbers_field,
+    text_of,
+)
+from trademind.gateway.ticketrecords import dump_attributes, read_attributes
 
 VERSION = 2
 """Of the format. Version 1, with one account and US dollars only, is read, too; a file of any other version
 is refused, not guessed at."""
-
-Json = dict[str, Any]
-Value = TypeVar("Value")
-
-
-def _text(value: Decimal | datetime | None) -> str | None:
-    if value is None:
-        return None
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-_DIGITS = 20
-"""Before the point; no number of an account has more."""
-
-
-def _field(data: Mapping[str, Any], name: str, kind: type[Value]) -> Value:
-    value = data[name]
-    if type(value) is not kind:
-        raise TypeError(f"{name}: a {kind.__name__} is expected, not a {type(value).__name__}")
-    return value
-
-
-def _number(data: Mapping[str, Any], name: str) -> Decimal:
-    try:
-        number = Decimal(_field(data, name, str))
-    except ArithmeticError:
-        raise ValueError(f"{name}: not a number") from None
-    if not number.is_finite() or number.adjusted() >= _DIGITS:
-        raise ValueError(f"{name}: {number} is not possible")
-    return number
-
-
-def _number_or_none(data: Mapping[str, Any], name: str) -> Decimal | None:
-    return None if data[name] is None else _number(data, name)
-
-
-def _numbers(data: Mapping[str, Any], name: str) -> dict[str, Decimal]:
-    numbers = _field(data, name, dict)
-    return {_field({"key": key}, "key", str): _number(numbers, key) for key in numbers}
-
-
-def _day(data: Mapping[str, Any], name: str) -> date:
-    return date.fromisoformat(_field(data, name, str))
-
-
-def _moment(data: Mapping[str, Any], name: str) -> datetime:
-    moment = datetime.fromisoformat(_field(data, name, str))
-    if moment.tzinfo is None:
-        raise ValueError(f"{name}: a time without its zone")
-    return moment
-
-
-def _count(data: Mapping[str, Any], name: str) -> int:
-    count = _field(data, name, int)
-    if not 0 <= count < 1 << 63:
-        raise ValueError(f"{name}: {count} is not possible")
-    return count
 
 
 def dump_record(record: Record) -> Json:
@@ -148,11 +103,10 @@ def _dump_order(order: PaperOrder) -> Json:
         "quantity": str(ticket.quantity),
         "order_type": ticket.order_type,
         "tif": ticket.tif,
-        "limit_price": _text(ticket.limit_price),
-        "stop_price": _text(ticket.stop_price),
+        "limit_price": text_of(ticket.limit_price),
+        "stop_price": text_of(ticket.stop_price),
         "order_ref": ticket.order_ref,
         "outside_rth": ticket.outside_rth,
-        "notes": dict(ticket.notes),
         "perm_id": order.perm_id,
         "status": order.status,
         "filled": str(order.filled),
@@ -160,18 +114,23 @@ def _dump_order(order: PaperOrder) -> Json:
         "last_fill_price": str(order.last_fill_price),
         "why_held": order.why_held,
         "triggered": order.triggered,
-        "created_at": _text(order.created_at),
-        "completed_at": _text(order.completed_at),
+        "created_at": text_of(order.created_at),
+        "completed_at": text_of(order.completed_at),
         "completed_status": order.completed_status,
         "filled_value": str(order.filled_value),
         "commission": str(order.commission),
+        "stage": order.stage,
+        "sequence": order.sequence,
+        "trail_stop": text_of(order.trail_stop),
+        "working_limit": text_of(order.working_limit),
+        **dump_attributes(ticket),
     }
 
 
 def _dump_execution(execution: PaperExecution) -> Json:
     return {
         "exec_id": execution.exec_id,
-        "time": _text(execution.time),
+        "time": text_of(execution.time),
         "perm_id": execution.perm_id,
         "client_id": execution.client_id,
         "order_id": execution.order_id,
@@ -185,7 +144,7 @@ def _dump_execution(execution: PaperExecution) -> Json:
         "exchange": execution.exchange,
         "order_ref": execution.order_ref,
         "commission": str(execution.commission),
-        "realized_pnl": _text(execution.realized_pnl),
+        "realized_pnl": text_of(execution.realized_pnl),
     }
 
 
@@ -198,9 +157,17 @@ def _dump_holding(holding: Holding) -> Json:
         "realized": str(holding.realized),
         "day_quantity": str(holding.day_quantity),
         "day_flow": str(holding.day_flow),
-        "prior_close": _text(holding.prior_close),
+        "prior_close": text_of(holding.prior_close),
         "carried": str(holding.carried),
     }
+
+
+def _stage(data: Mapping[str, Any], order_type: IBOrderType) -> Stage:
+    """How far an order has come; files that do not say so know no more than held stops."""
+    if "stage" in data:
+        return Stage(data["stage"])
+    held = order_type.needs_stop and not data["triggered"] and data["completed_at"] is None
+    return Stage.TRIGGER if held else Stage.MARKET
 
 
 class RecordReader:
@@ -220,49 +187,49 @@ class RecordReader:
         if kind == "execution":
             return self._execution(data)
         if kind == "day":
-            return DayStarted(day=_day(data, "day"))
+            return DayStarted(day=day_field(data, "day"))
         raise ValueError(f"unknown kind of record: {kind!r}")
 
     def state(self, data: Mapping[str, Any]) -> ExchangeState:
         if data["kind"] != "account" or data["version"] not in (1, VERSION):
             raise ValueError(f"not an account of version {VERSION}")
-        high_water = _field(data, "high_water", dict)
+        high_water = field(data, "high_water", dict)
         is_old = data["version"] == 1
-        accounts = [data] if is_old else _field(data, "accounts", list)
+        accounts = [data] if is_old else field(data, "accounts", list)
         if not accounts:
             raise ValueError("no account in it")
         return ExchangeState(
-            created_at=_moment(data, "created_at"),
-            day=_day(data, "day"),
-            next_perm=_count(data, "next_perm"),
-            next_exec=_count(data, "next_exec"),
-            high_water={int(client): _field(high_water, client, int) for client in high_water},
-            rates={} if is_old else _numbers(data, "rates"),
+            created_at=moment_field(data, "created_at"),
+            day=day_field(data, "day"),
+            next_perm=count_field(data, "next_perm"),
+            next_exec=count_field(data, "next_exec"),
+            high_water={int(client): field(high_water, client, int) for client in high_water},
+            rates={} if is_old else numbers_field(data, "rates"),
             accounts=[self._old_account(data)] if is_old else [self._account(each) for each in accounts],
-            orders=[self._order(each) for each in _field(data, "orders", list)],
-            executions=[self._execution(each) for each in _field(data, "executions", list)],
+            orders=[self._order(each) for each in field(data, "orders", list)],
+            executions=[self._execution(each) for each in field(data, "executions", list)],
         )
 
     def _account(self, data: Mapping[str, Any]) -> AccountState:
         return AccountState(
-            account_id=_field(data, "account_id", str),
-            opening_cash=_number(data, "opening_cash"),
-            cash=_numbers(data, "cash"),
-            accrued=_numbers(data, "accrued"),
-            payables=[self._payable(each) for each in _field(data, "payables", list)],
-            holdings=[self._holding(each) for each in _field(data, "holdings", list)],
+            account_id=field(data, "account_id", str),
+            opening_cash=number_field(data, "opening_cash"),
+            cash=numbers_field(data, "cash"),
+            accrued=numbers_field(data, "accrued"),
+            payables=[self._payable(each) for each in field(data, "payables", list)],
+            holdings=[self._holding(each) for each in field(data, "holdings", list)],
         )
 
     def _old_account(self, data: Mapping[str, Any]) -> AccountState:
         """The account of version 1, where bought currency was a holding and not a balance."""
-        holdings = [self._holding({"carried": "0", **each}) for each in _field(data, "holdings", list)]
-        cash = {BASE: _number(data, "cash")}
+        holdings = [self._holding({"carried": "0", **each}) for each in field(data, "holdings", list)]
+        cash = {BASE: number_field(data, "cash")}
         for each in holdings:
             if each.instrument.sec_type is SecType.CASH:
                 cash[each.instrument.symbol] = each.quantity
         return AccountState(
-            account_id=_field(data, "account_id", str),
-            opening_cash=_number(data, "opening_cash"),
+            account_id=field(data, "account_id", str),
+            opening_cash=number_field(data, "opening_cash"),
             cash=cash,
             holdings=holdings,
         )
@@ -270,82 +237,89 @@ class RecordReader:
     @staticmethod
     def _payable(data: Mapping[str, Any]) -> Payable:
         return Payable(
-            due=_day(data, "due"),
-            con_id=_count(data, "con_id"),
-            currency=_field(data, "currency", str),
-            amount=_number(data, "amount"),
+            due=day_field(data, "due"),
+            con_id=count_field(data, "con_id"),
+            currency=field(data, "currency", str),
+            amount=number_field(data, "amount"),
         )
 
     def _instrument(self, data: Mapping[str, Any]) -> Instrument:
-        instrument = self._universe.by_con_id(_count(data, "con_id"))
+        return self._listed(count_field(data, "con_id"))
+
+    def _listed(self, con_id: int) -> Instrument:
+        instrument = self._universe.by_con_id(con_id)
         if instrument is None:
-            raise LookupError(f"con id {data['con_id']} is not traded here")
+            raise LookupError(f"con id {con_id} is not traded here")
         return instrument
 
     def _order(self, data: Mapping[str, Any]) -> PaperOrder:
         order_type = IBOrderType(data["order_type"])
-        limit_price, stop_price = _number_or_none(data, "limit_price"), _number_or_none(data, "stop_price")
+        limit_price, stop_price = number_or_none(data, "limit_price"), number_or_none(data, "stop_price")
         if (order_type.needs_limit and limit_price is None) or (order_type.needs_stop and stop_price is None):
             raise ValueError(f"an order of type {order_type} without its price")
         return PaperOrder(
             ticket=Ticket(
-                client_id=_field(data, "client_id", int),
-                order_id=_field(data, "order_id", int),
-                account=_field(data, "account", str),
+                client_id=field(data, "client_id", int),
+                order_id=field(data, "order_id", int),
+                account=field(data, "account", str),
                 instrument=self._instrument(data),
                 side=Side(data["side"]),
-                quantity=_number(data, "quantity"),
+                quantity=number_field(data, "quantity"),
                 order_type=order_type,
                 tif=IBTif(data["tif"]),
                 limit_price=limit_price,
                 stop_price=stop_price,
-                order_ref=_field(data, "order_ref", str),
-                outside_rth=_field(data, "outside_rth", bool),
-                notes=tuple((name, str(value)) for name, value in data.get("notes", {}).items()),
+                order_ref=field(data, "order_ref", str),
+                outside_rth=field(data, "outside_rth", bool),
+                **read_attributes(data, self._listed),
             ),
-            perm_id=_count(data, "perm_id"),
+            perm_id=count_field(data, "perm_id"),
             status=IBStatus(data["status"]),
-            filled=_number(data, "filled"),
-            avg_fill_price=_number(data, "avg_fill_price"),
-            last_fill_price=_number(data, "last_fill_price"),
-            why_held=_field(data, "why_held", str),
-            triggered=_field(data, "triggered", bool),
-            created_at=_moment(data, "created_at"),
-            completed_at=None if data["completed_at"] is None else _moment(data, "completed_at"),
-            completed_status=_field(data, "completed_status", str),
-            filled_value=_number(data, "filled_value"),
-            commission=_number(data, "commission"),
+            filled=number_field(data, "filled"),
+            avg_fill_price=number_field(data, "avg_fill_price"),
+            last_fill_price=number_field(data, "last_fill_price"),
+            why_held=field(data, "why_held", str),
+            triggered=field(data, "triggered", bool),
+            created_at=moment_field(data, "created_at"),
+            completed_at=None if data["completed_at"] is None else moment_field(data, "completed_at"),
+            completed_status=field(data, "completed_status", str),
+            filled_value=number_field(data, "filled_value"),
+            commission=number_field(data, "commission"),
+            stage=_stage(data, order_type),
+            sequence=count_field(data, "sequence") if "sequence" in data else 0,
+            trail_stop=number_or_none(data, "trail_stop") if "trail_stop" in data else None,
+            working_limit=number_or_none(data, "working_limit") if "working_limit" in data else None,
         )
 
     def _execution(self, data: Mapping[str, Any]) -> PaperExecution:
         return PaperExecution(
-            exec_id=_field(data, "exec_id", str),
-            time=_moment(data, "time"),
-            perm_id=_count(data, "perm_id"),
-            client_id=_field(data, "client_id", int),
-            order_id=_field(data, "order_id", int),
-            account=_field(data, "account", str),
+            exec_id=field(data, "exec_id", str),
+            time=moment_field(data, "time"),
+            perm_id=count_field(data, "perm_id"),
+            client_id=field(data, "client_id", int),
+            order_id=field(data, "order_id", int),
+            account=field(data, "account", str),
             instrument=self._instrument(data),
             side=Side(data["side"]),
-            quantity=_number(data, "quantity"),
-            price=_number(data, "price"),
-            cumulative_quantity=_number(data, "cumulative_quantity"),
-            avg_price=_number(data, "avg_price"),
-            exchange=_field(data, "exchange", str),
-            order_ref=_field(data, "order_ref", str),
-            commission=_number(data, "commission"),
-            realized_pnl=_number_or_none(data, "realized_pnl"),
+            quantity=number_field(data, "quantity"),
+            price=number_field(data, "price"),
+            cumulative_quantity=number_field(data, "cumulative_quantity"),
+            avg_price=number_field(data, "avg_price"),
+            exchange=field(data, "exchange", str),
+            order_ref=field(data, "order_ref", str),
+            commission=number_field(data, "commission"),
+            realized_pnl=number_or_none(data, "realized_pnl"),
         )
 
     def _holding(self, data: Mapping[str, Any]) -> Holding:
         return Holding(
             instrument=self._instrument(data),
-            quantity=_number(data, "quantity"),
-            cost=_number(data, "cost"),
-            mark=_number(data, "mark"),
-            realized=_number(data, "realized"),
-            day_quantity=_number(data, "day_quantity"),
-            day_flow=_number(data, "day_flow"),
-            prior_close=_number_or_none(data, "prior_close"),
-            carried=_number(data, "carried"),
+            quantity=number_field(data, "quantity"),
+            cost=number_field(data, "cost"),
+            mark=number_field(data, "mark"),
+            realized=number_field(data, "realized"),
+            day_quantity=number_field(data, "day_quantity"),
+            day_flow=number_field(data, "day_flow"),
+            prior_close=number_or_none(data, "prior_close"),
+            carried=number_field(data, "carried"),
         )

@@ -29,7 +29,8 @@ from trademind.gateway.engine.currencies import BASE
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.journal import AccountState, ExchangeState, Record
-from trademind.gateway.records import Json, RecordReader, dump_record, dump_state
+from trademind.gateway.jsonfields import Json
+from trademind.gateway.records import RecordReader, dump_record, dump_state
 
 log = logging.getLogger(__name__)
 

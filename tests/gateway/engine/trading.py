@@ -1,8 +1,9 @@
 """A small trading floor for the engine's tests: one account, quotes and tickets in a few words."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from trademind.clock import ManualClock
 from trademind.domain import Side
@@ -43,6 +44,7 @@ def market(
     size: int = 1000,
     of: Instrument = AAPL,
     close: str = "100",
+    volume: int = 1_000_000,
 ) -> MarketQuote:
     """A quote with `size` shares on each side; the last trade is at the bid unless given."""
     price = Decimal(last or bid)
@@ -55,7 +57,7 @@ def market(
         bid_size=Decimal(size),
         ask_size=Decimal(size),
         last_size=Decimal(100),
-        volume=Decimal(1_000_000),
+        volume=Decimal(volume),
         open=price,
         high=price,
         low=price,
@@ -70,9 +72,9 @@ def _price(text: str | None) -> Decimal | None:
 class Floor:
     """An exchange and its clock."""
 
-    def __init__(self, cash: str = "100000") -> None:
+    def __init__(self, cash: str = "100000", **settings: Any) -> None:
         self.clock = ManualClock(START)
-        self.exchange = PaperExchange(accounts={"DU7654321": Decimal(cash)}, clock=self.clock)
+        self.exchange = PaperExchange(accounts={"DU7654321": Decimal(cash)}, clock=self.clock, **settings)
 
     def place(
         self,
@@ -86,8 +88,35 @@ class Floor:
         tif: str = "DAY",
         of: Instrument = AAPL,
         client_id: int = 1,
+        **attributes: Any,
     ) -> list[Event]:
-        ticket = Ticket(
+        """Place an order; of the further attributes, texts are numbers."""
+        return self.exchange.place(
+            self.ticket(
+                order_id, side, quantity, kind, limit=limit, stop=stop, tif=tif, of=of, client_id=client_id,
+                **attributes,
+            )
+        )  # fmt: skip
+
+    def ticket(
+        self,
+        order_id: int,
+        side: str,
+        quantity: str | int,
+        kind: str = "MKT",
+        *,
+        limit: str | None = None,
+        stop: str | None = None,
+        tif: str = "DAY",
+        of: Instrument = AAPL,
+        client_id: int = 1,
+        **attributes: Any,
+    ) -> Ticket:
+        numbers: dict[str, Any] = {
+            name: Decimal(value) if isinstance(value, str) and name != "oca_group" else value
+            for name, value in attributes.items()
+        }
+        return Ticket(
             client_id=client_id,
             order_id=order_id,
             account=self.exchange.account_id,
@@ -98,11 +127,15 @@ class Floor:
             tif=IBTif(tif),
             limit_price=_price(limit),
             stop_price=_price(stop),
+            **numbers,
         )
-        return self.exchange.place(ticket)
 
     def quote(self, bid: str, ask: str, **more: object) -> list[Event]:
         return self.exchange.on_quote(market(bid, ask, **more))  # type: ignore[arg-type]
+
+    def wait(self, **duration: int) -> list[Event]:
+        """Let time pass."""
+        return self.exchange.roll(self.clock.advance(timedelta(**duration)))
 
     def cancel(self, order_id: int, *, client_id: int = 1, by: int | None = None) -> list[Event]:
         by_client_id = client_id if by is None else by

@@ -30,6 +30,21 @@ class Book:
             if quote.bid > level * min_tick
         ]
 
+    def offers(self, side: Side, quantity: Decimal, limit: Decimal | None) -> bool:
+        """Whether all of `quantity` is on offer at `limit` or better."""
+        for price, size in self._asks if side is Side.BUY else self._bids:
+            if limit is not None and (price > limit if side is Side.BUY else price < limit):
+                return False
+            quantity -= size
+            if quantity <= 0:
+                return True
+        return False
+
+    def size_at(self, side: Side, price: Decimal) -> Decimal:
+        """What is displayed at a price on the side of an order: what a new order there queues behind."""
+        levels = self._bids if side is Side.BUY else self._asks
+        return next((size for level, size in levels if level == price), Decimal(0))
+
     def take(self, side: Side, quantity: Decimal, limit: Decimal | None) -> list[tuple[Decimal, Decimal]]:
         """Take up to `quantity` for an order on `side`, at `limit` or better (None: at any price).
 

@@ -6,34 +6,37 @@ an accepted order as PreSubmitted and then Submitted or its fills; each fill as 
 commission report; a cancel as Cancelled and then error 202. The market of an instrument is the last quote
 shown; orders that find no liquidity, or arrive before the first quote, wait for the next one.
 
-The exchange never closes: a DAY order expires at midnight in New York. Every command first lets the date
-change when it is time, so that nothing that happens on a day is counted as the day's before.
+Before every command what was due by the clock happens, and what an earlier command has left to do. So
+nothing that happens on a day is counted as the day's before. A quote and the passing of time may move
+thousands of orders: `show` and `pass_time` do that in steps, `on_quote` and `roll` at once.
+
+Without market hours an exchange never closes; its trading day is New York's calendar day. Then an order for
+the opening works with the first quote after midnight, one for the close fills at midnight against the last
+quote before, and a DAY order expires at that moment.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from trademind.clock import Clock
-from trademind.domain import Side
 from trademind.gateway.engine import rules
 from trademind.gateway.engine.account import PaperAccount, reference_price
-from trademind.gateway.engine.book import Book
-from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.booking import Ids, leg_prices, leg_side, legs_are_quoted
 from trademind.gateway.engine.currencies import BASE, Rates
+from trademind.gateway.engine.fills import FRIENDLY, FillModel
+from trademind.gateway.engine.floor import Floor
+from trademind.gateway.engine.groups import MAX_MEMBERS, group_of, parent_of
+from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import INSTRUMENTS
 from trademind.gateway.engine.journal import AccountState, DayStarted, ExchangeState, Record
-from trademind.gateway.engine.ledger import ZERO
 from trademind.gateway.engine.margin import reserve_price
-from trademind.gateway.engine.matching import RestingOrders, WorkingOrder, goes_to_the_back
 from trademind.gateway.engine.model import (
     AccountFigures,
-    CommissionReported,
     Event,
-    Executed,
     IBStatus,
-    IBTif,
     Instrument,
     MarketQuote,
     OrderError,
@@ -41,11 +44,16 @@ from trademind.gateway.engine.model import (
     PaperExecution,
     PaperOrder,
     PaperPosition,
-    PortfolioChanged,
+    Preview,
     Ticket,
 )
+from trademind.gateway.engine.working import WorkingOrder
 
 NEW_YORK = ZoneInfo("America/New_York")
+MAX_STAGED: Final = 1000
+"""Tickets of all clients that wait to be transmitted."""
+ORDERS_PER_STEP: Final = 32
+"""So many orders are looked at in one step of a quote or of the clock: about 2 ms of work."""
 
 
 def exchange_date(moment: datetime) -> date:
@@ -58,55 +66,14 @@ def _end_of(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time.min, NEW_YORK).astimezone(UTC)
 
 
-class _Market:
-    """The last quote of an instrument, and what is left on offer of it."""
-
-    __slots__ = ("_book", "quote")
-
-    def __init__(self) -> None:
-        self.quote: MarketQuote | None = None
-        self._book: Book | None = None
-
-    def show(self, quote: MarketQuote) -> None:
-        self.quote = quote
-        self._book = None
-
-    def take(
-        self, side: Side, quantity: Decimal, limit: Decimal | None, *, tick: Decimal
-    ) -> list[tuple[Decimal, Decimal]]:
-        if self.quote is None:
-            return []
-        if self._book is None:
-            self._book = Book(self.quote, tick)
-        return self._book.take(side, quantity, limit)
-
-
-class _Desk:
-    """One instrument's corner of the exchange: its market and its working orders."""
-
-    __slots__ = ("instrument", "market", "orders")
-
-    def __init__(self, instrument: Instrument, market: _Market) -> None:
-        self.instrument = instrument
-        self.market = market
-        self.orders = RestingOrders()
-
-    @property
-    def quote(self) -> MarketQuote | None:
-        return self.market.quote
-
-    def take(self, order: WorkingOrder) -> list[tuple[Decimal, Decimal]]:
-        """Take what is on offer for the rest of an order, as (price, quantity), best price first."""
-        tick = self.instrument.min_tick
-        return self.market.take(order.ticket.side, order.remaining, order.limit, tick=tick)
-
-
 class PaperExchange:
     """The orders and fills of one login, and the books of its accounts.
 
     Args:
         accounts: Opening cash by account id, in the base currency; the first is that of orders without one.
         instruments: Where the currency pairs are that amounts in other currencies are valued by.
+        hours: When markets are open.
+        fills: How orders meet the market.
 
     `journal` collects the records a store needs; whoever runs the exchange takes them out after each
     command (and clears the list when nothing is stored).
@@ -118,6 +85,8 @@ class PaperExchange:
         accounts: Mapping[str, Decimal],
         clock: Clock,
         instruments: Iterable[Instrument] = INSTRUMENTS,
+        hours: MarketHours | None = None,
+        fills: FillModel = FRIENDLY,
     ) -> None:
         now = clock.now()
         self._start(
@@ -133,6 +102,8 @@ class PaperExchange:
             ),
             clock,
             instruments,
+            hours or AlwaysOpen(),
+            fills,
         )
 
     @classmethod
@@ -143,10 +114,12 @@ class PaperExchange:
         *,
         clock: Clock,
         instruments: Iterable[Instrument] = INSTRUMENTS,
+        hours: MarketHours | None = None,
+        fills: FillModel = FRIENDLY,
     ) -> "PaperExchange":
         """The exchange as it was: a stored state, and every record that followed it."""
         self = cls.__new__(cls)
-        self._start(state, clock, instruments)
+        self._start(state, clock, instruments, hours or AlwaysOpen(), fills)
         booked = {each.exec_id for each in state.executions}
         for record in records:
             # What is there twice, of a file that was copied together by hand, has happened once.
@@ -157,56 +130,66 @@ class PaperExchange:
             self._replay(record)
         return self
 
-    def _start(self, state: ExchangeState, clock: Clock, instruments: Iterable[Instrument]) -> None:
+    def _start(
+        self,
+        state: ExchangeState,
+        clock: Clock,
+        instruments: Iterable[Instrument],
+        hours: MarketHours,
+        fills: FillModel,
+    ) -> None:
         self.account_id = state.accounts[0].account_id
         """The account that is meant when none is named."""
-        self.journal: list[Record] = []
         self._clock = clock
         self._created_at = state.created_at
-        self._next_perm = state.next_perm
-        self._next_exec = state.next_exec
-        self._last_sequence = 0
-        # Ids carry the account's birth, so that an account that was reset does not repeat them.
-        self._perm_base = int(state.created_at.timestamp())
-        self._exec_origin = int(state.created_at.timestamp() * 1_000_000) & 0xFFFFFFFF
         self._high_water = dict(state.high_water)
         self.rates = Rates(instruments)
         self.rates.load(state.rates)
         self.accounts: dict[str, PaperAccount] = {}
-        self._desks: dict[int, _Desk] = {}
-        self._markets: dict[int, _Market] = {}
-        self._orders: dict[tuple[int, int], WorkingOrder] = {}
-        self._working: dict[int, WorkingOrder] = {}
-        self._completed: dict[int, PaperOrder] = {}
-        self._executions = list(state.executions)
+        self._ids = Ids(state.created_at, state.next_perm, state.next_exec)
+        self._floor = Floor(now=clock.now(), accounts=self.accounts, hours=hours, fills=fills, ids=self._ids)
         self._day = state.day
         self._day_ends = _end_of(state.day)
+        self._unfinished: Iterator[None] | None = None
+        """What a command that works in steps has left to do."""
+        self._floor.executions += state.executions
         for stored in state.accounts:
             account = PaperAccount.restored(stored, rates=self.rates, last_price=self._last_price)
             self.accounts[stored.account_id] = account
             for holding in stored.holdings:
-                self._desk(holding.instrument)
-        for order in state.orders:
+                self._floor.desk(holding.instrument)
+        for order in sorted(state.orders, key=lambda each: each.perm_id):
             self._put_back(order)
+        self._floor.completed = {
+            each.perm_id: each for each in state.orders if each.perm_id in self._floor.completed
+        }
+
+    @property
+    def journal(self) -> list[Record]:
+        return self._floor.journal
 
     # Reading
 
     def orders(self) -> list[PaperOrder]:
-        """Working orders, oldest first."""
-        return [order.report() for order in sorted(self._working.values(), key=lambda each: each.perm_id)]
+        """Working orders, oldest first. Those that have not been transmitted are not among them."""
+        return [each.reported for each in self._floor.working.values() if each.reported is not None]
 
     def completed_orders(self) -> list[PaperOrder]:
         """Orders that ended today, in the order in which they did."""
-        return list(self._completed.values())
+        return list(self._floor.completed.values())
 
     def executions(self) -> list[PaperExecution]:
         """Today's executions, oldest first."""
-        return list(self._executions)
+        return list(self._floor.executions)
 
     def order(self, client_id: int, order_id: int) -> PaperOrder | None:
         """A working order, or one that ended today."""
-        order = self._orders.get((client_id, order_id))
-        return None if order is None else order.report()
+        order = self._floor.orders.get((client_id, order_id))
+        return None if order is None else order.reported
+
+    def staged(self) -> list[tuple[int, int]]:
+        """Client and order ids of tickets that wait to be transmitted."""
+        return list(self._floor.families.staged)
 
     def next_order_id(self, client_id: int) -> int:
         """The lowest order id this client may use: one above those of all orders that were taken from it."""
@@ -225,143 +208,284 @@ class PaperExchange:
         return self.accounts[account or self.account_id].position(con_id)
 
     def needs_quotes(self) -> set[int]:
-        """Con ids of which the exchange must be shown the market: of working orders, and of positions, be
-        they open or of last night and closed today."""
-        wanted = {con_id for con_id, desk in self._desks.items() if desk.orders.count}
-        return wanted.union(*(each.needs_quotes() for each in self.accounts.values()))
+        """Con ids of which the exchange must be shown the market: of working orders and what their
+        conditions watch, and of positions, be they open or of last night and closed today."""
+        return self._floor.needs_quotes().union(*(each.needs_quotes() for each in self.accounts.values()))
 
     def state(self) -> ExchangeState:
         """Everything there is to store. The records in `journal` are part of it."""
-        working = sorted(self._working.values(), key=lambda each: each.sequence)
-        orders = [*self._completed.values(), *(each.report() for each in working)]
+        working = sorted(self._floor.working.values(), key=lambda each: each.sequence)
+        orders = [*self._floor.completed.values(), *(each.report() for each in working)]
         accounts = [each.state() for each in self.accounts.values()]
         return ExchangeState(
             created_at=self._created_at,
             day=self._day,
-            next_perm=self._next_perm,
-            next_exec=self._next_exec,
+            next_perm=self._ids.next_perm,
+            next_exec=self._ids.next_exec,
             high_water=dict(self._high_water),
             rates=self.rates.dump(currency for each in accounts for currency in each.currencies()),
             accounts=accounts,
             orders=orders,
-            executions=list(self._executions),
+            executions=list(self._floor.executions),
         )
+
+    def preview(self, ticket: Ticket) -> Preview | OrderError:
+        """What an order would do to margin, equity and commissions if it filled, or why it would be
+        refused. Nothing is changed, and no id is used up."""
+        problem = rules.check_ticket(ticket, now=self._clock.now())
+        if problem is not None:
+            return self._floor.error(ticket, problem)
+        instrument = ticket.instrument
+        price = reserve_price(ticket, self._floor.quote(instrument.con_id))
+        account = self.accounts[ticket.account]
+        if not instrument.legs:
+            return account.preview(instrument, ticket.side, ticket.quantity, price)
+        if not legs_are_quoted(instrument, self._floor.quote):
+            return self._floor.error(ticket, rules.invalid("The legs of the combination have no market yet"))
+        prices = leg_prices(instrument, ticket.side, price, self._floor.quote)
+        legs = [
+            (leg.instrument, leg_side(ticket.side, leg), ticket.quantity * leg.ratio, each)
+            for leg, each in zip(instrument.legs, prices, strict=True)
+        ]
+        return account.preview(instrument, ticket.side, ticket.quantity, price, legs=legs)
 
     # Commands
 
     def place(self, ticket: Ticket) -> list[Event]:
         """Take a new order, or change the working order of the same client and order id.
 
-        A new order that is refused leaves nothing behind: its id may be used for the corrected one.
+        A new order that is refused leaves nothing behind: its id may be used for the corrected one. An
+        order with transmit off is kept, and nothing is told of it, until one of its family comes with
+        transmit on (as recorded of a real gateway); then parents go first.
         """
-        events = self.roll(self._clock.now())
-        order = self._orders.get((ticket.client_id, ticket.order_id))
-        if order is None or order.status.is_done:
-            problem = self._take(order, ticket, events)
-        else:
-            problem = self._modify(order, ticket, events)
-        if problem is not None:
-            events.append(self._error(ticket, problem))
-        return events
-
-    def _take(self, former: WorkingOrder | None, ticket: Ticket, events: list[Event]) -> rules.Problem | None:
-        """Take a new order, or say why not; `former` had its id before."""
-        if former is not None and former.status is IBStatus.FILLED:
-            return rules.FILLED
-        # A client's order ids only go up, so any other id up to the highest is used or gone.
-        if ticket.order_id < self.next_order_id(ticket.client_id):
-            return rules.DUPLICATE_ID
-        if (problem := rules.check_ticket(ticket)) is not None:
-            return problem
-        desk = self._desk(ticket.instrument)
-        reserved_at = reserve_price(ticket, desk.quote)
-        account = self.accounts[ticket.account]
-        problem = account.reserve(ticket.instrument, [(ticket.side, ticket.quantity, reserved_at)])
-        if problem is not None:
-            return problem
-        self._high_water[ticket.client_id] = ticket.order_id
-        order = WorkingOrder(ticket, self._perm_base + self._next_perm, self._clock.now())
-        self._next_perm += 1
-        order.sequence = self._place_in_time()
-        order.reserved_at = reserved_at
-        self._orders[ticket.client_id, ticket.order_id] = order
-        self._working[order.perm_id] = order
-        if ticket.order_type.needs_stop:
-            order.why_held = "trigger"
-        events.append(OrderReported(order=order.report()))
-        self._arrive(desk, order, events)
-        return None
+        self._begin()
+        self._transmit(ticket)
+        return self._floor.take_events()
 
     def cancel(self, client_id: int, order_id: int, *, by_client_id: int) -> list[Event]:
         """Cancel an order. Only its own client and client 0 may; to others it does not exist."""
-        events = self.roll(self._clock.now())
-        order = self._orders.get((client_id, order_id))
-        if order is None or by_client_id not in (client_id, 0):
+        self._begin()
+        floor = self._floor
+        name = (client_id, order_id)
+        order = floor.orders.get(name)
+        is_staged = name in floor.families.staged
+        if (order is None and not is_staged) or by_client_id not in (client_id, 0):
             code, message = rules.not_found(order_id)
-            events.append(OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message))
-        elif order.status.is_done:
+            floor.events.append(OrderError(by_client_id, order_id, code, message))
+        elif is_staged:
+            self._drop_staged(name)
+        elif order is not None and order.status.is_done:
             code, message = rules.not_cancellable(order_id, order.status)
-            events.append(OrderError(client_id=by_client_id, order_id=order_id, code=code, message=message))
-        else:
-            self._cancel(order, "Cancelled by Trader", events)
-        return events
+            floor.events.append(OrderError(by_client_id, order_id, code, message))
+        elif order is not None:
+            floor.cancel(order, "Cancelled by Trader")
+        return floor.take_events()
 
     def cancel_all(self) -> list[Event]:
-        """Cancel every working order of every client."""
-        events = self.roll(self._clock.now())
-        for order in list(self._working.values()):
-            self._cancel(order, "Cancelled by Trader", events)
-        return events
+        """Cancel every order of every client, also those that have not been transmitted."""
+        self._begin()
+        for order in list(self._floor.working.values()):
+            self._floor.cancel(order, "Cancelled by Trader")
+        for name in list(self._floor.families.staged):
+            if name in self._floor.families.staged:
+                self._drop_staged(name)
+        return self._floor.take_events()
 
     def on_quote(self, quote: MarketQuote) -> list[Event]:
         """The market moved: fresh liquidity, triggers, fills, and positions at the new price."""
-        events = self.roll(self._clock.now())
-        con_id = quote.con_id
-        self._market(con_id).show(quote)
-        self.rates.on_quote(con_id, quote.last)
-        desk = self._desks.get(con_id)
-        if desk is None:
-            return events
-        for account in self.accounts.values():
-            account.mark(desk.instrument, quote)
-        if desk.orders.count:
-            self._match(desk, quote, events)
-        return events
+        return [event for events in self.show(quote) for event in events]
+
+    def show(self, quote: MarketQuote) -> Iterator[list[Event]]:
+        """The same in steps. Commands that come in between have the rest done first, and its events are
+        then theirs."""
+        self._begin()
+        self.rates.on_quote(quote.con_id, quote.last)
+        return self._in_steps(self._floor.show(quote))
 
     def roll(self, now: datetime) -> list[Event]:
-        """Let the date change when it is time: DAY orders expire and the day's figures start anew.
+        """Let happen what is due by the clock: orders expire, open or go on; the date changes, and the
+        day's figures start anew.
 
-        Every command does this by itself, by the clock; calling it as time passes makes the day end at
-        midnight and not with the first command after it. Cheap when there is nothing to do.
+        Every command does this by itself; calling it as time passes makes things happen on time and not
+        with the first command after it. Cheap when there is nothing to do.
         """
-        if now < self._day_ends:
-            return []
-        events: list[Event] = []
-        for order in [each for each in self._working.values() if each.ticket.tif is IBTif.DAY]:
-            self._cancel(order, "Cancelled by System", events)
-        record = DayStarted(day=exchange_date(now))
-        self._start_day(record)
-        self.journal.append(record)
-        return events
+        return [event for events in self.pass_time(now) for event in events]
 
-    # Orders
+    def pass_time(self, now: datetime) -> Iterator[list[Event]]:
+        """The same in steps, as with `show`."""
+        self._finish()
+        if not self._is_due(now):
+            return iter([self._floor.take_events()] if self._floor.events else [])
+        return self._in_steps(self._pass_time(now))
 
-    def _place_in_time(self) -> int:
-        self._last_sequence += 1
-        return self._last_sequence
+    # Time
 
-    def _cancel(self, order: WorkingOrder, words: str, events: list[Event]) -> None:
-        desk = self._desk(order.ticket.instrument)
-        desk.orders.remove(order)
-        self._end(desk, order, IBStatus.CANCELLED, words, events)
-        events.append(self._error(order.ticket, rules.CANCELLED))
+    def _begin(self) -> None:
+        """Before a command: the rest of the one before it, and what is due."""
+        now = self._clock.now()
+        self._finish()
+        if self._is_due(now):
+            for _ in self._pass_time(now):
+                pass
+        self._floor.now = now
 
-    def _modify(self, order: WorkingOrder, ticket: Ticket, events: list[Event]) -> rules.Problem | None:
+    def _finish(self) -> None:
+        if self._unfinished is not None:
+            rest, self._unfinished = self._unfinished, None
+            for _ in rest:
+                pass
+
+    def _is_due(self, now: datetime) -> bool:
+        due = self._floor.agenda.next
+        return now >= self._day_ends or (due is not None and now >= due)
+
+    def _pass_time(self, now: datetime) -> Iterator[None]:
+        yield from self._floor.pass_time(now)
+        if now >= self._day_ends:
+            record = DayStarted(day=exchange_date(now))
+            self._start_day(record)
+            self.journal.append(record)
+
+    def _in_steps(self, work: Iterator[None]) -> Iterator[list[Event]]:
+        """Work of an order each, in larger steps, with what happened in each."""
+        self._unfinished = work
+        return self._steps(work)
+
+    def _steps(self, work: Iterator[None]) -> Iterator[list[Event]]:
+        # Another command may have finished it in between, and has its events then.
+        while self._unfinished is work:
+            for _ in range(ORDERS_PER_STEP):
+                if next(work, work) is work:
+                    self._unfinished = None
+                    break
+            yield self._floor.take_events()
+
+    def _start_day(self, record: DayStarted) -> None:
+        floor = self._floor
+        self._day = record.day
+        self._day_ends = _end_of(record.day)
+        floor.executions.clear()
+        floor.completed.clear()
+        floor.orders = {key: order for key, order in floor.orders.items() if order.completed_at is None}
+        for account in self.accounts.values():
+            account.start_day(record.day)
+
+    # Taking orders
+
+    def _transmit(self, ticket: Ticket) -> None:
+        """Stage a ticket, or hand it on together with what of its family has waited for it."""
+        floor = self._floor
+        name = (ticket.client_id, ticket.order_id)
+        staged = floor.families.staged
+        order = floor.orders.get(name)
+        if order is not None and order.completed_at is None:
+            problem = self._modify(order, ticket)
+        elif not ticket.transmit:
+            problem = self._stage(order, ticket)
+        else:
+            family = floor.families.staged_with(ticket)
+            if ticket.parent_id or not family:
+                family.append(ticket)
+            else:
+                family.insert(0, ticket)
+            for each in family:
+                staged.pop((each.client_id, each.order_id), None)
+            for each in family:
+                own = (each.client_id, each.order_id)
+                self._tell(each, self._take(floor.orders.get(own), each, is_staged=each is not ticket))
+            return
+        self._tell(ticket, problem)
+
+    def _tell(self, ticket: Ticket, problem: rules.Problem | None) -> None:
+        if problem is not None:
+            self._floor.events.append(self._floor.error(ticket, problem))
+
+    def _stage(self, former: WorkingOrder | None, ticket: Ticket) -> rules.Problem | None:
+        name = (ticket.client_id, ticket.order_id)
+        staged = self._floor.families.staged
+        problem = self._check_new(former, ticket, is_staged=name in staged)
+        if problem is not None:
+            return problem
+        if len(staged) >= MAX_STAGED:
+            return rules.TOO_MANY_STAGED
+        staged[name] = ticket
+        self._high_water[ticket.client_id] = max(self._high_water.get(ticket.client_id, 0), ticket.order_id)
+        return None
+
+    def _drop_staged(self, name: tuple[int, int]) -> None:
+        """Cancel a ticket that was not transmitted, and its children."""
+        floor = self._floor
+        ticket = floor.families.staged.pop(name)
+        order = WorkingOrder(ticket, 0, floor.now)
+        order.status = IBStatus.CANCELLED
+        floor.events.append(OrderReported(order.report()))
+        self._tell(ticket, rules.CANCELLED)
+        for child in [key for key, each in floor.families.staged.items() if parent_of(each) == name]:
+            if child in floor.families.staged:
+                self._drop_staged(child)
+
+    def _check_new(
+        self, former: WorkingOrder | None, ticket: Ticket, *, is_staged: bool
+    ) -> rules.Problem | None:
+        """What forbids taking a new order; `former` had its id before."""
+        if former is not None and former.status is IBStatus.FILLED:
+            return rules.FILLED
+        # A client's order ids only go up, so any other id up to the highest is used or gone.
+        if not is_staged and ticket.order_id < self.next_order_id(ticket.client_id):
+            return rules.DUPLICATE_ID
+        if (problem := rules.check_ticket(ticket, now=self._floor.now)) is not None:
+            return problem
+        if self._floor.groups.size(group_of(ticket)) >= MAX_MEMBERS:
+            return rules.CROWDED
+        if ticket.parent_id:
+            return self._check_parent(ticket)
+        return None
+
+    def _check_parent(self, ticket: Ticket) -> rules.Problem | None:
+        name = parent_of(ticket)
+        if name in self._floor.families.staged:
+            return None
+        parent = self._floor.orders.get(name)
+        if parent is None or parent.status is IBStatus.CANCELLED:
+            return rules.no_such_order(ticket.parent_id)
+        if len(self._floor.families.waiting(name)) >= MAX_MEMBERS:
+            return rules.CROWDED
+        return None
+
+    def _take(self, former: WorkingOrder | None, ticket: Ticket, *, is_staged: bool) -> rules.Problem | None:
+        """Take a new order, or say why not."""
+        floor = self._floor
+        used = is_staged or (ticket.client_id, ticket.order_id) in floor.families.staged
+        problem = self._check_new(former, ticket, is_staged=used)
+        if problem is not None:
+            return problem
+        reserved_at: Decimal | None = None
+        if not self._waits_for_parent(ticket):
+            reserved_at = reserve_price(ticket, floor.quote(ticket.instrument.con_id))
+            account = self.accounts[ticket.account]
+            problem = account.reserve(ticket.instrument, ((ticket.side, ticket.quantity, reserved_at),))
+            if problem is not None:
+                return problem
+        if ticket.order_id >= self._high_water.get(ticket.client_id, 0):
+            self._high_water[ticket.client_id] = ticket.order_id
+        floor.admit(ticket, reserved_at)
+        return None
+
+    def _waits_for_parent(self, ticket: Ticket) -> bool:
+        if not ticket.parent_id:
+            return False
+        parent = self._floor.orders.get(parent_of(ticket))
+        return parent is not None and parent.completed_at is None
+
+    def _modify(self, order: WorkingOrder, ticket: Ticket) -> rules.Problem | None:
         """Change a working order, or say why not."""
-        problem = rules.check_change(order, ticket)
-        desk = self._desk(ticket.instrument)
-        if problem is None:
-            reserved_at = reserve_price(ticket, desk.quote)
+        problem = rules.check_change(order, ticket, now=self._floor.now)
+        if problem is not None:
+            return problem
+        reserved_at = order.reserved_at
+        if reserved_at is not None:
+            reserved_at = reserve_price(ticket, self._floor.quote(ticket.instrument.con_id))
+            assert order.reserved_at is not None
             problem = self.accounts[ticket.account].reserve(
                 ticket.instrument,
                 [
@@ -369,242 +493,35 @@ class PaperExchange:
                     (ticket.side, ticket.quantity - order.filled, reserved_at),
                 ],
             )
-        if problem is not None:
-            return problem
-        desk.orders.remove(order)
-        old = order.ticket
-        if goes_to_the_back(old, ticket):
-            order.sequence = self._place_in_time()
-        if not ticket.order_type.needs_stop or not old.order_type.needs_stop:
-            order.triggered = False
-        order.ticket = ticket
-        order.remaining = ticket.quantity - order.filled
-        order.reserved_at = reserved_at
-        order.why_held = "trigger" if order.is_held else ""
-        order.status = IBStatus.PRE_SUBMITTED if order.is_held else IBStatus.SUBMITTED
-        if not order.remaining:
-            self._end(desk, order, IBStatus.FILLED, f"Filled Size: {order.filled:f}", events)
-            return None
-        events.append(OrderReported(order=order.report()))
-        self._arrive(desk, order, events)
+            if problem is not None:
+                return problem
+        self._floor.change(order, ticket, reserved_at)
         return None
 
-    def _arrive(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> None:
-        """Let a new or changed order meet the market; what is left of it rests, or ends if IOC."""
-        if order.is_held:
-            stop, quote = order.ticket.stop_price, desk.quote
-            assert stop is not None
-            touched = quote is not None and (
-                quote.last >= stop if order.ticket.side is Side.BUY else quote.last <= stop
-            )
-            if not touched:
-                desk.orders.add(order)
-                self.journal.append(order.report())
-                return
-            order.triggered = True
-            order.why_held = ""
-        if self._enter(desk, order, events):
-            events.append(PortfolioChanged(account=order.ticket.account, instrument=desk.instrument))
-
-    def _enter(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
-        """Fill an order that comes to the market now; what is left of it rests, or ends if IOC.
-
-        Returns whether anything filled.
-        """
-        filled = self._walk(desk, order, events)
-        if order.remaining and order.is_immediate:
-            self._end(desk, order, IBStatus.CANCELLED, "Cancelled by System", events)
-        elif order.remaining:
-            news = order.status is not IBStatus.SUBMITTED
-            order.status = IBStatus.SUBMITTED
-            desk.orders.add(order)
-            report = order.report()
-            self.journal.append(report)
-            if news:
-                events.append(OrderReported(order=report))
-        return filled
-
-    def _match(self, desk: _Desk, quote: MarketQuote, events: list[Event]) -> None:
-        """Match everything that works in an instrument against a new quote.
-
-        First what was at the market already, then resting limits that are crossed, then the stops that
-        this quote triggers: they arrive after the trade that set them off.
-        """
-        triggered = desk.orders.triggered_by(quote.last)
-        touched: dict[str, None] = {}
-        for order in desk.orders.at_market():
-            desk.orders.remove(order)
-            if self._settle(desk, order, self._walk(desk, order, events)):
-                touched[order.ticket.account] = None
-        for order in desk.orders.crossed_by(quote.bid, quote.ask):
-            desk.orders.remove(order)
-            if self._settle(desk, order, self._cross(desk, order, events)):
-                touched[order.ticket.account] = None
-        for order in triggered:
-            desk.orders.remove(order)
-            order.triggered = True
-            order.why_held = ""
-            order.status = IBStatus.SUBMITTED
-            events.append(OrderReported(order=order.report()))
-            if self._enter(desk, order, events):
-                touched[order.ticket.account] = None
-        for account in touched:
-            events.append(PortfolioChanged(account=account, instrument=desk.instrument))
-
-    def _settle(self, desk: _Desk, order: WorkingOrder, filled: bool) -> bool:
-        if order.remaining:
-            desk.orders.add(order)
-            if filled:
-                self.journal.append(order.report())
-        return filled
-
-    def _walk(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
-        """Fill an arriving order level by level, up to its limit."""
-        taken = desk.take(order)
-        for price, quantity in taken:
-            self._fill(desk, order, price, quantity, events)
-        return bool(taken)
-
-    def _cross(self, desk: _Desk, order: WorkingOrder, events: list[Event]) -> bool:
-        """Fill a resting limit that the market has come to: at its limit, up to the size displayed."""
-        limit = order.limit
-        assert limit is not None
-        quantity = sum((part for _, part in desk.take(order)), ZERO)
-        if quantity:
-            self._fill(desk, order, limit, quantity, events)
-        return bool(quantity)
-
-    def _fill(
-        self, desk: _Desk, order: WorkingOrder, price: Decimal, quantity: Decimal, events: list[Event]
-    ) -> None:
-        ticket = order.ticket
-        order.fill(price, quantity)
-        due = order_commission(desk.instrument.sec_type, order.filled, order.filled_value)
-        # Rounding of the whole keeps the sum exact; a cheap first fill may have been charged its maximum.
-        commission = max(due - order.commission, ZERO)
-        order.commission += commission
-        account, quote = self.accounts[ticket.account], desk.quote
-        assert quote is not None
-        realized = account.book(
-            desk.instrument, ticket.side, quantity, price, commission, reserved_at=order.reserved_at
-        )
-        account.mark(desk.instrument, quote)
-        execution = PaperExecution(
-            exec_id=f"{self._exec_origin:08x}.{self._perm_base + self._next_exec:08x}.01.01",
-            time=self._clock.now(),
-            perm_id=order.perm_id,
-            client_id=ticket.client_id,
-            order_id=ticket.order_id,
-            account=ticket.account,
-            instrument=desk.instrument,
-            side=ticket.side,
-            quantity=quantity,
-            price=price,
-            cumulative_quantity=order.filled,
-            avg_price=order.avg_fill_price,
-            exchange=desk.instrument.primary_exchange or desk.instrument.exchange,
-            order_ref=ticket.order_ref,
-            commission=commission,
-            realized_pnl=realized,
-        )
-        self._next_exec += 1
-        self._executions.append(execution)
-        self.journal.append(execution)
-        events.append(Executed(execution=execution))
-        if order.remaining:
-            order.status = IBStatus.SUBMITTED
-            events.append(OrderReported(order=order.report()))
-        else:
-            self._end(desk, order, IBStatus.FILLED, f"Filled Size: {order.filled:f}", events)
-        events.append(CommissionReported(execution=execution))
-
-    def _end(
-        self, desk: _Desk, order: WorkingOrder, status: IBStatus, words: str, events: list[Event]
-    ) -> None:
-        """End an order that is in no queue any more."""
-        ticket = order.ticket
-        if order.remaining:
-            self.accounts[ticket.account].release(
-                desk.instrument, ticket.side, order.remaining, order.reserved_at
-            )
-        order.status = status
-        order.why_held = ""
-        order.completed_at = self._clock.now()
-        order.completed_status = words
-        del self._working[order.perm_id]
-        report = self._completed[order.perm_id] = order.report()
-        self.journal.append(report)
-        events.append(OrderReported(order=report))
-
-    # Books
-
-    def _desk(self, instrument: Instrument) -> _Desk:
-        desk = self._desks.get(instrument.con_id)
-        if desk is None:
-            market = self._market(instrument.con_id)
-            desk = self._desks[instrument.con_id] = _Desk(instrument, market)
-        return desk
+    # Restarting
 
     def _last_price(self, instrument: Instrument) -> Decimal:
-        market = self._markets.get(instrument.con_id)
-        return reference_price(instrument) if market is None or market.quote is None else market.quote.last
-
-    def _market(self, con_id: int) -> _Market:
-        market = self._markets.get(con_id)
-        if market is None:
-            market = self._markets[con_id] = _Market()
-        return market
-
-    def _start_day(self, record: DayStarted) -> None:
-        self._day = record.day
-        self._day_ends = _end_of(record.day)
-        self._executions.clear()
-        self._completed.clear()
-        self._orders = {key: order for key, order in self._orders.items() if not order.status.is_done}
-        for account in self.accounts.values():
-            account.start_day(record.day)
+        quote = self._floor.quote(instrument.con_id)
+        return reference_price(instrument) if quote is None else quote.last
 
     def _put_back(self, report: PaperOrder) -> None:
-        """Take an order in as it was stored, in place of what is known of it."""
         ticket = report.ticket
-        key = (ticket.client_id, ticket.order_id)
-        desk = self._desk(ticket.instrument)
-        known = self._working.pop(report.perm_id, None)
-        if known is not None:
-            desk.orders.remove(known)
-            self.accounts[known.ticket.account].release(
-                desk.instrument, known.ticket.side, known.remaining, known.reserved_at
-            )
         self._high_water[ticket.client_id] = max(self._high_water.get(ticket.client_id, 0), ticket.order_id)
-        self._next_perm = max(self._next_perm, report.perm_id - self._perm_base + 1)
-        order = self._orders[key] = WorkingOrder.restored(report)
-        if known is None or goes_to_the_back(known.ticket, ticket):
-            order.sequence = self._place_in_time()
-        else:
-            order.sequence = known.sequence
-        if report.status.is_done:
-            self._completed[report.perm_id] = report
-        else:
-            self._working[report.perm_id] = order
-            order.reserved_at = reserve_price(ticket, desk.quote)
-            desk.orders.add(order)
-            change = (ticket.side, order.remaining, order.reserved_at)
-            self.accounts[ticket.account].put_back(desk.instrument, change)
+        # A DAY order belongs to the day on which it was placed, or to which it has come since.
+        self._floor.now = max(report.created_at, _end_of(self._day - timedelta(days=1)))
+        self._floor.put_back(report)
 
     def _replay(self, record: Record) -> None:
+        floor = self._floor
         if isinstance(record, PaperOrder):
-            if record.perm_id not in self._completed:
+            if record.perm_id not in floor.completed:
                 self._put_back(record)
         elif isinstance(record, PaperExecution):
-            self.accounts[record.account].book(
-                record.instrument, record.side, record.quantity, record.price, record.commission
-            )
-            self._executions.append(record)
-            self._next_exec += 1
+            if not record.instrument.legs:
+                self.accounts[record.account].book(
+                    record.instrument, record.side, record.quantity, record.price, record.commission
+                )
+            floor.executions.append(record)
+            self._ids.seen_execution(record.exec_id)
         else:
             self._start_day(record)
-
-    @staticmethod
-    def _error(ticket: Ticket, problem: rules.Problem) -> OrderError:
-        code, message = problem
-        return OrderError(client_id=ticket.client_id, order_id=ticket.order_id, code=code, message=message)

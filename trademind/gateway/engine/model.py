@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from trademind.domain import SecType, Side
 
@@ -130,6 +131,16 @@ class IBOrderType(StrEnum):
     def trails(self) -> bool:
         return self in (IBOrderType.TRAIL, IBOrderType.TRAIL_LIMIT)
 
+    @property
+    def has_trigger(self) -> bool:
+        """Whether it is held until the market comes to a stop, which stands still or trails."""
+        return self in _HELD
+
+    @property
+    def is_pegged(self) -> bool:
+        """Whether its limit moves with the market."""
+        return self in (IBOrderType.RELATIVE, IBOrderType.PEGGED_TO_MIDPOINT)
+
 
 _LIMITED = frozenset(
     {IBOrderType.LIMIT, IBOrderType.STOP_LIMIT, IBOrderType.LIMIT_IF_TOUCHED, IBOrderType.LIMIT_ON_CLOSE}
@@ -142,6 +153,7 @@ _TRIGGERED = frozenset(
         IBOrderType.LIMIT_IF_TOUCHED,
     }
 )
+_HELD = _TRIGGERED | {IBOrderType.TRAIL, IBOrderType.TRAIL_LIMIT}
 
 
 class IBTif(StrEnum):
@@ -247,9 +259,30 @@ class Ticket:
     """Names and values of what changes nothing here and is shown to clients again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperOrder:
-    """An order in the engine's book, at one moment; every change makes a new one."""
+class Stage(StrEnum):
+    """How far an order has come on its way to the market."""
+
+    CHILD = "child"
+    """Its parent has not filled."""
+    AFTER = "after"
+    """It waits for its good-after time."""
+    CONDITION = "condition"
+    """It waits for its conditions."""
+    AUCTION = "auction"
+    """It waits for the opening or the close."""
+    TRIGGER = "trigger"
+    """It waits for the market to come to its stop."""
+    CLOSED = "closed"
+    """It waits for its market to open."""
+    TRANSIT = "transit"
+    """It is on its way to the exchange, which the fill model gives a latency."""
+    MARKET = "market"
+    """It works."""
+
+
+class PaperOrder(NamedTuple):
+    """An order in the engine's book, at one moment; every change makes a new one. (A tuple, since many
+    are made.)"""
 
     ticket: Ticket
     perm_id: int
@@ -259,7 +292,8 @@ class PaperOrder:
     """Zero while nothing has filled, as IB reports it."""
     last_fill_price: Decimal
     why_held: str
-    """`trigger` for a stop that has not been triggered; empty otherwise."""
+    """`trigger` for a stop that has not been triggered, `child` for one whose parent has not filled, both
+    with a comma in between; empty otherwise."""
     triggered: bool
     created_at: datetime
     completed_at: datetime | None = None
@@ -269,6 +303,14 @@ class PaperOrder:
     """Sum of price times quantity over all fills; what the average price and the commission rest on."""
     commission: Decimal = Decimal(0)
     """Charged so far, over all fills."""
+    stage: Stage = Stage.MARKET
+    sequence: int = 0
+    """Its place in time among orders at the same price; 0 for one that is not known."""
+    trail_stop: Decimal | None = None
+    """Where the stop of a trailing order stands."""
+    working_limit: Decimal | None = None
+    """The limit of a working order that the exchange has set: of MKT PRT, and of TRAIL LIMIT once
+    triggered."""
 
     @property
     def remaining(self) -> Decimal:
@@ -289,8 +331,7 @@ class Preview:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperExecution:
+class PaperExecution(NamedTuple):
     """One fill. Prices and amounts are in the instrument's currency."""
 
     exec_id: str
@@ -377,27 +418,23 @@ class AccountFigures:
 # What the engine reports, in the order in which a real gateway puts it on the wire.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderReported:
+class OrderReported(NamedTuple):
     """The order was accepted or has changed: an open-order and an order-status message."""
 
     order: PaperOrder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
+class Executed(NamedTuple):
     """A fill happened. Its commission report follows with `CommissionReported`."""
 
     execution: PaperExecution
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommissionReported:
+class CommissionReported(NamedTuple):
     execution: PaperExecution
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderError:
+class OrderError(NamedTuple):
     """An error about an order, for the client that placed it; `code` and `message` are IB's."""
 
     client_id: int
@@ -406,8 +443,7 @@ class OrderError:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortfolioChanged:
+class PortfolioChanged(NamedTuple):
     """Cash or a position has changed: position, portfolio and account-value messages are due."""
 
     account: str
