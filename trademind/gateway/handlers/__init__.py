@@ -12,6 +12,8 @@ from trademind.gateway.handlers import (
     executions,
     greeting,
     head_timestamp,
+    histogram,
+    historical_ticks,
     history,
     market_data,
     orders,
@@ -28,6 +30,8 @@ HANDLERS: Mapping[type, Callable[..., None]] = {
     **market_data.HANDLERS,
     **history.HANDLERS,
     **head_timestamp.HANDLERS,
+    **historical_ticks.HANDLERS,
+    **histogram.HANDLERS,
     **reference.HANDLERS,
     **unserved.HANDLERS,
 }
