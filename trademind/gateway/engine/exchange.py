@@ -382,19 +382,25 @@ class PaperExchange:
             problem = self._modify(order, ticket)
         elif not ticket.transmit:
             problem = self._stage(order, ticket)
+        elif not staged:
+            problem = self._check_new(order, ticket, is_staged=False) or self._take(ticket)
         else:
-            family = floor.families.staged_with(ticket)
-            if ticket.parent_id or not family:
-                family.append(ticket)
-            else:
-                family.insert(0, ticket)
-            for each in family:
-                staged.pop((each.client_id, each.order_id), None)
-            for each in family:
-                own = (each.client_id, each.order_id)
-                self._tell(each, self._take(floor.orders.get(own), each, is_staged=each is not ticket))
-            return
+            problem = self._check_new(order, ticket, is_staged=name in staged)
+            if problem is None:
+                self._transmit_family(ticket)
         self._tell(ticket, problem)
+
+    def _transmit_family(self, ticket: Ticket) -> None:
+        """Hand on a ticket and all that was staged of its family, the parent first."""
+        staged = self._floor.families.staged
+        family = self._floor.families.staged_with(ticket)
+        family.insert(len(family) if ticket.parent_id else 0, ticket)
+        for each in family:
+            staged.pop((each.client_id, each.order_id), None)
+        for each in family:
+            # Since it was staged its parent may have been refused.
+            problem = self._check_parent(each) if each.parent_id else None
+            self._tell(each, problem or self._take(each))
 
     def _tell(self, ticket: Ticket, problem: rules.Problem | None) -> None:
         if problem is not None:
@@ -452,13 +458,9 @@ class PaperExchange:
             return rules.CROWDED
         return None
 
-    def _take(self, former: WorkingOrder | None, ticket: Ticket, *, is_staged: bool) -> rules.Problem | None:
-        """Take a new order, or say why not."""
+    def _take(self, ticket: Ticket) -> rules.Problem | None:
+        """Take a new order that is right by itself, or say why the account cannot bear it."""
         floor = self._floor
-        used = is_staged or (ticket.client_id, ticket.order_id) in floor.families.staged
-        problem = self._check_new(former, ticket, is_staged=used)
-        if problem is not None:
-            return problem
         reserved_at: Decimal | None = None
         if not self._waits_for_parent(ticket):
             reserved_at = reserve_price(ticket, floor.quote(ticket.instrument.con_id))
