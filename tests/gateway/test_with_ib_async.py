@@ -212,16 +212,13 @@ async def test_an_order_beyond_the_account_is_rejected(
 
 
 REFUSED: list[tuple[ib_async.Order, int, str]] = [
-    (ib_async.Order(action="BUY", totalQuantity=1, orderType="TRAIL", auxPrice=1.0), 387, "order type"),
-    (LimitOrder("BUY", 1, 50.0, tif="OPG"), 10052, "OPG"),
-    (LimitOrder("BUY", 1, 50.0, ocaGroup="g"), 10340, "ocaGroup"),
-    (LimitOrder("BUY", 1, 50.0, parentId=3), 10340, "parentId"),
-    (LimitOrder("BUY", 1, 50.0, transmit=False), 10340, "transmit"),
-    (LimitOrder("BUY", 1, 50.0, algoStrategy="Adaptive"), 10340, "algoStrategy"),
-    (LimitOrder("BUY", 1, 50.0, hidden=True), 10340, "hidden"),
+    (ib_async.Order(action="BUY", totalQuantity=1, orderType="FEELINGS"), 321, "Invalid order type"),
+    (ib_async.Order(action="BUY", totalQuantity=1, orderType="PEG BENCH"), 387, "order type"),
+    (LimitOrder("BUY", 1, 50.0, tif="SOON"), 10052, "SOON"),
+    (LimitOrder("BUY", 1, 50.0, algoStrategy="Adaptive"), 442, "algorithm"),
+    (LimitOrder("BUY", 1, 50.0, scaleInitLevelSize=5), 10340, "scaleInitLevelSize"),
     (LimitOrder("BUY", 1, 50.0, account="DU1"), 201, "account"),
     (LimitOrder("HOLD", 1, 50.0), 201, "action"),
-    (MarketOrder("BUY", 1, whatIf=True), 10340, "whatIf"),
 ]
 
 

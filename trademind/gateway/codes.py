@@ -22,6 +22,7 @@ UNSUPPORTED_ORDER_TYPE: Final = 387
 UNSUPPORTED_ORDER_TYPE_TEXT: Final = "Unsupported order type for this exchange and security type."
 HISTORICAL: Final = 162
 NO_SUCH_ORDER: Final = 10147
+NO_SUCH_ORDER_TEXT: Final = "OrderId {order_id} that needs to be cancelled is not found."
 NOT_CANCELLABLE: Final = 10148
 MISMATCH: Final = 105
 MISMATCH_TEXT: Final = "Order being modified does not match original order."
@@ -29,6 +30,11 @@ INVALID_TIF: Final = 10052
 INVALID_TIF_TEXT: Final = "Invalid time in force:{tif}."
 UNSUPPORTED_ATTRIBUTE: Final = 10340
 UNSUPPORTED_ATTRIBUTE_TEXT: Final = "The following order attribute is not supported: {names}"
+INVALID_DATE: Final = 391
+INVALID_DATE_TEXT: Final = (
+    "The date, time, or time-zone entered is invalid. The correct format is yyyymmdd hh:mm:ss xx/xxxx where "
+    "yyyymmdd and xx/xxxx are optional. E.g.: 20031126 15:59:00 US/Eastern"
+)
 INVALID_END_TIME: Final = 10314
 EXPECTED_WHAT_TO_SHOW: Final = 10299
 IMPLIED_TIME_ZONE: Final = 2174

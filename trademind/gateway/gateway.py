@@ -17,6 +17,7 @@ from datetime import datetime
 
 from trademind.clock import Clock
 from trademind.gateway import codes
+from trademind.gateway.by_hand import ByHand
 from trademind.gateway.connection import ClientStarted, ConnectionFailed, RequestReceived
 from trademind.gateway.connectivity import (
     RESTORED_WITHOUT_DATA,
@@ -31,12 +32,14 @@ from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.feeds.base import Feed
-from trademind.gateway.handlers import HANDLERS, account, greeting, history, limits, link, market_data
+from trademind.gateway.handlers import HANDLERS, account, greeting, history, limits, link, market_data, orders
 from trademind.gateway.handlers.telling import Telling, tell
 from trademind.gateway.pacing import UNPACED, HistoricalPacing, MessageRate, Pacing
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore
+from trademind.gateway.wire.contracts import WireContract
 from trademind.gateway.wire.fields import FieldError
+from trademind.gateway.wire.order_terms import OrderTerms
 from trademind.gateway.wire.reading import UnknownRequest, message_id, read_request, request_id
 
 log = logging.getLogger(__name__)
@@ -89,6 +92,8 @@ class PaperGateway:
         self.chores: deque[Iterator[None]] = deque()
         """Work in steps that goes beyond the client who asked for it. It is finished before any further
         request is served, by whoever comes first: the next step of any client, or the market's move."""
+        known = [*exchange.orders(), *exchange.completed_orders()]
+        self.by_hand = ByHand(order.ticket.order_id for order in known)
         for order in exchange.orders():
             self._note(order)
         # Positions and orders taken over from a former run need prices before the first client asks.
@@ -231,6 +236,14 @@ class PaperGateway:
         log.error("request %d of %s failed", req_id, session, exc_info=error)
         session.error(req_id, codes.PROCESSING, f"Error processing request. {type(error).__name__}")
 
+    def enter_by_hand(self, contract: WireContract, terms: OrderTerms) -> PaperOrder:
+        """Enter an order as if by hand in TWS; clients see it with the order id 0 until client 0 binds it.
+
+        Raises:
+            OrderRefused: it is not taken.
+        """
+        return orders.enter_by_hand(self, contract, terms)
+
     def refresh(self, instrument: Instrument) -> MarketQuote:
         """Look at an instrument's market, and let the exchange see it, too."""
         quote = self.feed.quote(instrument, self.clock.now())
@@ -253,7 +266,7 @@ class PaperGateway:
             return
         telling = Telling(events)
         for session in self._started():
-            if telling.concerns(session):
+            if telling.concerns(self, session):
                 told = tell(self, session, telling)
                 (session.outbox if self.connectivity.is_up else session.withheld).append(told)
 

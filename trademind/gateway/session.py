@@ -88,6 +88,8 @@ class Session:
         self.connection = Connection(clock.now())
         self.client_id: int | None = None
         """None until the client has started the API."""
+        self.binds = False
+        """Whether orders entered by hand are bound to it, which only client 0 may ask for."""
         self.account: AccountStream | None = None
         self.account_multi: dict[int, ValueStream] = {}
         self.summaries: dict[int, ValueStream] = {}

@@ -12,8 +12,6 @@ from trademind.gateway.handlers import (
     executions,
     greeting,
     head_timestamp,
-    histogram,
-    historical_ticks,
     history,
     market_data,
     orders,
@@ -30,8 +28,6 @@ HANDLERS: Mapping[type, Callable[..., None]] = {
     **market_data.HANDLERS,
     **history.HANDLERS,
     **head_timestamp.HANDLERS,
-    **historical_ticks.HANDLERS,
-    **histogram.HANDLERS,
     **reference.HANDLERS,
     **unserved.HANDLERS,
 }

@@ -16,6 +16,8 @@ _NO_DEPTH = (10092, "Deep market data is not supported for this combination of s
 _NO_NEWS = (10276, "News feed is not allowed.")
 _NO_OPTIONS = (200, "No security definition has been found for the request")
 _NO_SCANNER = (162, "Historical Market Data Service error message:Scanner is not available.")
+_NO_HISTOGRAM = (162, "Historical Market Data Service error message:Histogram data is not available.")
+_NO_TICKS = (162, "Historical Market Data Service error message:Historical tick data is not available.")
 _NO_FUNDAMENTALS = (430, "The fundamentals data for the security specified is not available.")
 _NOT_AN_ADVISER = (531, "FA data operations ignored for non FA customers.")
 _NO_VERIFICATION = (507, "Third-party verification is not available on this gateway.")
@@ -48,6 +50,9 @@ ERRORS: Mapping[int, tuple[int, str]] = {
     83: (10182, "Failed to request smart components: there is no consolidated quote here."),
     84: _NO_NEWS,
     86: _NO_NEWS,
+    88: _NO_HISTOGRAM,
+    89: _NO_HISTOGRAM,
+    96: _NO_TICKS,
     97: (10189, "Failed to request tick-by-tick data:tick-by-tick data is not available."),
     98: (300, "Can't find EId with tickerId"),
     100: _NO_NEWS,

@@ -250,6 +250,11 @@ def _no_peg_offsets() -> tuple[Value, ...]:
     return ("", "", "", "", "")
 
 
+def order_bound(perm_id: int, client_id: int, order_id: int) -> Message:
+    """An order that was entered by hand has an id from here on."""
+    return Plain(values=(100, perm_id, client_id, order_id))
+
+
 def open_order_end() -> Message:
     return Plain(values=(53, 1))
 
