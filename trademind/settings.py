@@ -80,6 +80,8 @@ class PaperSettings(_Group):
     """Whether IB's limits apply: 50 messages a second, history, 100 market data lines."""
     daily_reset: time | None = None
     """When, in New York, the link to IB's servers goes down for two minutes; None for never."""
+    market_data: dict[str, Literal["live", "delayed", "none", "competing"]] = Field(default_factory=dict)
+    """What may be seen of symbols, `*` being all that are not named; empty: everything live."""
     hours: Literal["always", "exchange"] = "always"
     """When its instruments trade: at any time, or by their exchanges' calendars."""
     speed: float = Field(default=1, gt=0, le=MAX_SPEED)

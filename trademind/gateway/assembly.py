@@ -5,6 +5,7 @@ from pathlib import Path
 from trademind.clock import AcceleratedClock, Clock, SystemClock
 from trademind.gateway.calendars import market_hours
 from trademind.gateway.connectivity import DailyReset
+from trademind.gateway.entitlements import Access, Entitlements
 from trademind.gateway.pacing import UNPACED, Pacing
 from trademind.gateway.server import PaperGatewayServer
 from trademind.settings import PaperSettings
@@ -28,6 +29,7 @@ def paper_gateway(
         clock=_clock(paper),
         hours=market_hours(paper.hours),
         pacing=Pacing() if paper.pacing else UNPACED,
+        entitlements=Entitlements({symbol: Access(each) for symbol, each in paper.market_data.items()}),
         reset=None if paper.daily_reset is None else DailyReset(at=paper.daily_reset),
     )
 

@@ -3,7 +3,23 @@
 from typing import Final
 
 TOO_FAST: Final = 100
+TOO_MANY_LINES: Final = 101
+TOO_MANY_LINES_TEXT: Final = "Max number of tickers has been reached"
 DUPLICATE_TICKER_ID: Final = 322
+DUPLICATE_TICKER_ID_TEXT: Final = "Error processing request.-'bC' : cause - Duplicate ticker id"
+NOT_SUBSCRIBED: Final = 354
+NOT_SUBSCRIBED_TEXT: Final = (
+    "Requested market data is not subscribed. Check API status by selecting the Account menu then under "
+    "Management choose Market Data Subscription Manager and/or availability of delayed data. {name}"
+)
+SHOWING_DELAYED: Final = 10167
+SHOWING_DELAYED_TEXT: Final = "Requested market data is not subscribed. Displaying delayed market data."
+DELAYED_NOT_ENABLED: Final = 10168
+DELAYED_NOT_ENABLED_TEXT: Final = (
+    "Requested market data is not subscribed. Delayed market data is not enabled."
+)
+COMPETING_SESSION: Final = 10197
+COMPETING_SESSION_TEXT: Final = "No market data during competing live session"
 NO_SECURITY: Final = 200
 NO_SECURITY_TEXT: Final = "No security definition has been found for the request"
 ORDER_REJECTED: Final = 201

@@ -179,6 +179,11 @@ class Connection:
         if self._state is not ConnectionState.CLOSED:
             self._frame(message.encode(self.version))
 
+    def send_frames(self, frames: bytes) -> None:
+        """Queue what is framed already, as `send` does."""
+        if self._state is not ConnectionState.CLOSED:
+            self._outgoing += frames
+
     def _frame(self, payload: bytes) -> None:
         self._outgoing += encode_frame(payload)
 

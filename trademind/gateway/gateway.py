@@ -31,11 +31,13 @@ from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
+from trademind.gateway.entitlements import ALL_LIVE, Entitlements
 from trademind.gateway.feeds.base import Feed
 from trademind.gateway.handlers import HANDLERS, account, greeting, history, limits, link, market_data, orders
 from trademind.gateway.handlers.telling import Telling, tell
 from trademind.gateway.pacing import UNPACED, HistoricalPacing, MessageRate, Pacing
 from trademind.gateway.session import Session
+from trademind.gateway.statistics import Statistics
 from trademind.gateway.store import AccountStore
 from trademind.gateway.wire.contracts import WireContract
 from trademind.gateway.wire.fields import FieldError
@@ -57,6 +59,7 @@ class PaperGateway:
         pacing: What clients may ask, and how fast.
         reset: The nightly restart of IB's servers; None for none.
         hours: When the instruments trade; always, unless given.
+        entitlements: Whose market data may be seen; everything live, unless given.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class PaperGateway:
         pacing: Pacing = UNPACED,
         reset: DailyReset | None = None,
         hours: MarketHours | None = None,
+        entitlements: Entitlements = ALL_LIVE,
     ) -> None:
         self.exchange = exchange
         self.feed = feed
@@ -79,6 +83,8 @@ class PaperGateway:
         self.pacing = pacing
         self.historical_pacing = HistoricalPacing(pacing)
         self.hours = hours or AlwaysOpen()
+        self.entitlements = entitlements
+        self.statistics = Statistics(feed)
         self.sessions: list[Session] = []
         self._store = store
         self._shown: dict[int, MarketQuote] = {}
@@ -248,9 +254,11 @@ class PaperGateway:
         """Look at an instrument's market, and let the exchange see it, too."""
         quote = self.feed.quote(instrument, self.clock.now())
         # The same quote twice is the same market: showing it again would put back what has been bought.
-        if self._shown.get(instrument.con_id) != quote:
-            self._shown[instrument.con_id] = quote
-            self.commit(self.exchange.on_quote(quote))
+        shown = self._shown.get(instrument.con_id)
+        if shown == quote:
+            return shown
+        self._shown[instrument.con_id] = quote
+        self.commit(self.exchange.on_quote(quote))
         return quote
 
     def commit(self, events: Sequence[Event]) -> None:
@@ -313,7 +321,7 @@ class PaperGateway:
             yield
         self.notify(self.connectivity.due(now))
         yield from self._guarded("the day", self._roll(now))
-        wanted = self.exchange.needs_quotes().union(*(session.ticks_of for session in self.sessions))
+        wanted = self.exchange.needs_quotes().union(*(session.watched() for session in self.sessions))
         for con_id in sorted(wanted):
             instrument = self.universe.by_con_id(con_id)
             if instrument is not None:
@@ -330,8 +338,9 @@ class PaperGateway:
         yield
         if self.connectivity.farms[Farm.MARKET] is FarmState.BROKEN:
             return
+        move = market_data.Move(self, instrument, quote)
         for session in self._started():
-            yield from market_data.quote_changed(session, quote)
+            yield from market_data.quote_changed(session, move)
 
     def _update(self, session: Session, now: datetime) -> Iterator[None]:
         if not self.connectivity.is_up:

@@ -21,6 +21,7 @@ from trademind.clock import Clock, SystemClock, speed_of
 from trademind.gateway.connectivity import DailyReset
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
+from trademind.gateway.entitlements import ALL_LIVE, Entitlements
 from trademind.gateway.feeds.base import Feed
 from trademind.gateway.feeds.synthetic import SyntheticFeed
 from trademind.gateway.gateway import PaperGateway
@@ -136,8 +137,8 @@ class _Client(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if self._server.started() > MAX_CLIENTS:
-            log.warning("dropping %s: there are %d others", self.session, MAX_CLIENTS)
+        if self._server.started() > self._server.max_clients:
+            log.warning("dropping %s: there are %d others", self.session, self._server.max_clients)
             self.hang_up()
 
     def flush(self) -> None:
@@ -234,6 +235,8 @@ class PaperGatewayServer:
         pacing: What clients may ask, and how fast; without, there is no limit.
         reset: The nightly restart of IB's servers, if there is to be one.
         hours: When its instruments trade; always, unless given.
+        entitlements: Whose market data may be seen; everything live, unless given.
+        max_clients: How many clients are served at the same time.
 
     Raises:
         SettingsError: another gateway uses `data_dir`.
@@ -254,6 +257,8 @@ class PaperGatewayServer:
         pacing: Pacing = UNPACED,
         reset: DailyReset | None = None,
         hours: MarketHours | None = None,
+        entitlements: Entitlements = ALL_LIVE,
+        max_clients: int = MAX_CLIENTS,
     ) -> None:
         self.host = host
         self._asked_port = port
@@ -265,6 +270,8 @@ class PaperGatewayServer:
         self._attending: asyncio.TimerHandle | None = None
         self._hours = hours or AlwaysOpen()
         self._feed = feed or SyntheticFeed(seed, self._hours)
+        self._entitlements = entitlements
+        self.max_clients = max_clients
         self._resources = AsyncExitStack()
         self.clients: list[_Client] = []
         self.port = 0
@@ -286,6 +293,7 @@ class PaperGatewayServer:
                 pacing=self._pacing,
                 reset=self._reset,
                 hours=self._hours,
+                entitlements=self._entitlements,
             )
             loop = asyncio.get_running_loop()
             server = await loop.create_server(lambda: _Client(self), self.host, self._asked_port)
@@ -328,8 +336,8 @@ class PaperGatewayServer:
 
     def makes_room(self) -> bool:
         """Whether one more connection is taken; the oldest that has not started may be dropped for it."""
-        if self.started() >= MAX_CLIENTS:
-            log.warning("refusing a client: %d are connected", MAX_CLIENTS)
+        if self.started() >= self.max_clients:
+            log.warning("refusing a client: %d are connected", self.max_clients)
             return False
         waiting = [client for client in self.clients if not client.is_started]
         if len(waiting) >= MAX_UNSTARTED:

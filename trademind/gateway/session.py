@@ -1,18 +1,20 @@
 """One client as the gateway sees it: its connection, its id, and what it has subscribed to."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from trademind.clock import Clock
 from trademind.gateway.connection import Connection, ConnectionState
 from trademind.gateway.engine.model import Instrument, MarketQuote
+from trademind.gateway.entitlements import DataType
 from trademind.gateway.pacing import PACE_API, UNPACED, MessageRate
 from trademind.gateway.wire.history import WireBar
 from trademind.gateway.wire.messages import Error, Message
+from trademind.gateway.wire.ticks import Tick, TickBytes
 
 if TYPE_CHECKING:
     from trademind.gateway.handlers.bar_query import BarQuery
@@ -45,12 +47,31 @@ class AccountStream:
     """What was sent last of each position, by con id."""
 
 
+class MarketStream(Protocol):
+    """A subscription to the market of one instrument."""
+
+    @property
+    def instrument(self) -> Instrument: ...
+
+
 @dataclass(slots=True)
 class TickStream:
     """A subscription to market data."""
 
     instrument: Instrument
+    req_id: bytes
+    """The request id as it is written in ticks."""
+    data_type: DataType = DataType.LIVE
+    """Which data it gets, as the client has been told."""
+    asked: DataType = DataType.LIVE
+    """Which data was asked for."""
+    generic: tuple[int, ...] = ()
+    """The numbers of the generic ticks asked for."""
+    wants_quotes: bool = True
+    """Whether it gets more than generic ticks."""
     sent: MarketQuote | None = None
+    shown: dict[Tick, TickBytes] = field(default_factory=dict)
+    """What was sent last of generic ticks and option computations."""
 
 
 @dataclass(slots=True)
@@ -71,6 +92,54 @@ class PnLStream:
     accounts: tuple[str, ...]
     con_id: int | None
     sent: tuple[Decimal | None, ...] | None = None
+
+
+S = TypeVar("S", bound=MarketStream)
+
+
+class MarketStreams(Generic[S]):
+    """Subscriptions of one kind: by request id, and by what they are about."""
+
+    def __init__(self) -> None:
+        self._by_req_id: dict[int, S] = {}
+        self._by_con_id: dict[int, dict[int, S]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_req_id)
+
+    def __contains__(self, req_id: int) -> bool:
+        return req_id in self._by_req_id
+
+    def get(self, req_id: int) -> S | None:
+        return self._by_req_id.get(req_id)
+
+    def con_ids(self) -> Iterable[int]:
+        return self._by_con_id.keys()
+
+    def of(self, con_id: int) -> list[tuple[int, S]]:
+        """The streams of one instrument, with their request ids."""
+        streams = self._by_con_id.get(con_id)
+        return [] if streams is None else list(streams.items())
+
+    def add(self, req_id: int, stream: S) -> None:
+        """Begin a stream; the request id is not in use."""
+        self._by_req_id[req_id] = stream
+        self._by_con_id.setdefault(stream.instrument.con_id, {})[req_id] = stream
+
+    def drop(self, req_id: int) -> bool:
+        """End a stream. Returns whether there was one."""
+        stream = self._by_req_id.pop(req_id, None)
+        if stream is None:
+            return False
+        con_id = stream.instrument.con_id
+        del self._by_con_id[con_id][req_id]
+        if not self._by_con_id[con_id]:
+            del self._by_con_id[con_id]
+        return True
+
+    def clear(self) -> None:
+        self._by_req_id.clear()
+        self._by_con_id.clear()
 
 
 class Session:
@@ -97,9 +166,9 @@ class Session:
         self.positions_multi: dict[int, tuple[tuple[str, ...], str]] = {}
         """Accounts and model code by request id."""
         self.pnl: dict[int, PnLStream] = {}
-        self.ticks: dict[int, TickStream] = {}
-        self.ticks_of: dict[int, dict[int, TickStream]] = {}
-        """The same streams, by con id and request id."""
+        self.data_type = DataType.LIVE
+        """The market data type asked for, which holds for what is subscribed from then on."""
+        self.ticks: MarketStreams[TickStream] = MarketStreams()
         self.bars: dict[int, BarStream] = {}
         self.jobs: dict[int, Iterator[None]] = {}
         """Answers in the making, in steps, by request id."""
@@ -128,30 +197,22 @@ class Session:
     def sees_orders_of(self, client_id: int) -> bool:
         return self.client_id in (client_id, MASTER_CLIENT_ID)
 
-    def add_ticks(self, req_id: int, stream: TickStream) -> None:
-        self.ticks[req_id] = stream
-        self.ticks_of.setdefault(stream.instrument.con_id, {})[req_id] = stream
-
-    def drop_ticks(self, req_id: int) -> bool:
-        """End a stream of market data. Returns whether there was one."""
-        stream = self.ticks.pop(req_id, None)
-        if stream is None:
-            return False
-        con_id = stream.instrument.con_id
-        del self.ticks_of[con_id][req_id]
-        if not self.ticks_of[con_id]:
-            del self.ticks_of[con_id]
-        return True
+    def watched(self) -> Iterable[int]:
+        """The con ids of all whose market is shown to this client as it moves."""
+        return self.ticks.con_ids()
 
     def drop_subscriptions(self) -> None:
         """End everything that comes from a data farm."""
         self.ticks.clear()
-        self.ticks_of.clear()
         self.bars.clear()
         self.jobs.clear()
 
     def send(self, message: Message) -> None:
         self.connection.send(message)
+
+    def send_frames(self, frames: bytes) -> None:
+        """Send what is framed already, in the layout of this client's version."""
+        self.connection.send_frames(frames)
 
     def error(self, req_id: int, code: int, text: str) -> None:
         """Tell the client of an error; `req_id` is -1 where it concerns no request."""

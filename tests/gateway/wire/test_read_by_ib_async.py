@@ -14,7 +14,7 @@ from ib_async.util import UNSET_DOUBLE
 from tests.gateway.wire import samples
 from trademind.gateway.wire import accounts, history, market, messages, orders
 from trademind.gateway.wire.fields import decode_fields
-from trademind.gateway.wire.market import Tick
+from trademind.gateway.wire.ticks import Tick, TickMessage, price_tick, size_tick, string_tick
 
 VERSIONS = [version for version in samples.VERSIONS if version <= 178]
 
@@ -274,9 +274,12 @@ def test_portfolio_and_positions(read: Any) -> None:
             accounts.pnl_single(4, Decimal(10), Decimal("1.5"), None, Decimal(0), Decimal(5)),
             ("pnlSingle", (4, 10.0, 1.5, UNSET_DOUBLE, 0.0, 5.0)),
         ),
-        (market.tick_price(4, Tick.BID, Decimal("1.5"), Decimal(300)), ("priceSizeTick", (4, 1, 1.5, 300.0))),
-        (market.tick_size(4, Tick.VOLUME, Decimal(900)), ("tickSize", (4, 8, 900.0))),
-        (market.tick_string(4, Tick.LAST_TIMESTAMP, "17"), ("tickString", (4, 45, "17"))),
+        (
+            TickMessage(4, price_tick(Tick.BID, Decimal("1.5"), Decimal(300))),
+            ("priceSizeTick", (4, 1, 1.5, 300.0)),
+        ),
+        (TickMessage(4, size_tick(Tick.VOLUME, Decimal(900))), ("tickSize", (4, 8, 900.0))),
+        (TickMessage(4, string_tick(Tick.LAST_TIMESTAMP, "17")), ("tickString", (4, 45, "17"))),
         (
             market.tick_request_parameters(4, Decimal("0.01"), "9c0001", 3),
             ("tickReqParams", (4, 0.01, "9c0001", 3)),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.gateway.wire import samples
 from trademind.gateway.wire import accounts, history, market, messages, orders
-from trademind.gateway.wire.market import Tick
+from trademind.gateway.wire.ticks import Tick, TickMessage, price_tick, size_tick, string_tick
 
 pytest.importorskip("ibapi", reason="IB's own client is not installed (dependency group `conformance`)")
 
@@ -211,8 +211,8 @@ def test_historical_update(read: Any) -> None:
             accounts.pnl_single(4, Decimal(10), Decimal("1.5"), None, Decimal(0), Decimal(5)),
             ("pnlSingle", (4, Decimal(10), 1.5, UNSET_DOUBLE, 0.0, 5.0)),
         ),
-        (market.tick_size(4, Tick.VOLUME, Decimal(900)), ("tickSize", (4, 8, Decimal(900)))),
-        (market.tick_string(4, Tick.LAST_TIMESTAMP, "17"), ("tickString", (4, 45, "17"))),
+        (TickMessage(4, size_tick(Tick.VOLUME, Decimal(900))), ("tickSize", (4, 8, Decimal(900)))),
+        (TickMessage(4, string_tick(Tick.LAST_TIMESTAMP, "17")), ("tickString", (4, 45, "17"))),
         (
             market.tick_request_parameters(4, Decimal("0.01"), "9c0001", 3),
             ("tickReqParams", (4, 0.01, "9c0001", 3)),
@@ -230,7 +230,7 @@ def test_plain_messages(read: Any, message: messages.Message, call: tuple[str, t
 
 
 def test_a_price_brings_its_size(read: Any) -> None:
-    price, size = read(market.tick_price(4, Tick.BID, Decimal("1.5"), Decimal(300)))
+    price, size = read(TickMessage(4, price_tick(Tick.BID, Decimal("1.5"), Decimal(300))))
 
     assert (price[0], price[1][:3], price[1][3].canAutoExecute) == ("tickPrice", (4, 1, 1.5), True)
     assert size == ("tickSize", (4, 0, Decimal(300)))
