@@ -22,6 +22,7 @@ from tests.gateway.engine.trading import AAPL, EURUSD, START, UNIVERSE, errors, 
 from trademind.clock import ManualClock
 from trademind.domain import Side
 from trademind.errors import SettingsError
+from trademind.gateway.engine.corporate_actions import Dividend, Split
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.ledger import cents
 from trademind.gateway.engine.model import Event, IBOrderType, IBTif, Ticket
@@ -35,6 +36,7 @@ class Session:
 
     def __init__(self, store: AccountStore, clock: ManualClock, cash: Decimal) -> None:
         self.store = store
+        self.clock = clock
         self.exchange = open_exchange(store, cash=cash, clock=clock, universe=UNIVERSE)
 
     def quote(self, bid: str, ask: str) -> list[Event]:
@@ -443,6 +445,32 @@ def test_an_account_of_the_first_version_is_read(tmp_path: Path) -> None:
                 "EUR": Decimal(1000),
             }
             assert [each.quantity for each in run.exchange.positions()] == [5, 1000]
+
+
+def test_what_happens_without_orders_survives_too(tmp_path: Path) -> None:
+    """Interest, a dividend to come, a split: from the journal first, and then from the state."""
+    with session(tmp_path) as run:
+        run.quote("99.99", "100.01")
+        run.place(1, "BUY", 100)
+    day = (START + timedelta(days=1)).date()
+    actions = (
+        Dividend(con_id=AAPL.con_id, ex_date=day, amount=Decimal("0.5"), pay_date=day + timedelta(days=9)),
+        Split(con_id=AAPL.con_id, date=day, ratio=Decimal(2)),
+    )
+    with session(tmp_path) as run:
+        run.clock.advance(timedelta(days=1))
+        for action in actions:
+            run._save(run.exchange.apply(action))
+        before = picture(run.exchange)
+        figures = run.exchange.figures()
+        assert figures.accrued_cash > 0
+        assert figures.accrued_dividend == 50
+        assert [each.quantity for each in run.exchange.positions()] == [200]
+    for _ in range(2):
+        with session(tmp_path, at=START + timedelta(days=1)) as run:
+            assert picture(run.exchange) == before
+            for action in actions:
+                assert run.exchange.apply(action) == []
 
 
 def test_several_accounts_in_one_store(tmp_path: Path) -> None:

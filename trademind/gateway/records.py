@@ -6,14 +6,19 @@ here and not, as an account that is slightly wrong, later.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-from trademind.domain import SecType, Side
-from trademind.gateway.engine.currencies import BASE
+from trademind.domain import Side
+from trademind.gateway.accountrecords import (
+    dump_account,
+    dump_account_record,
+    dump_amounts,
+    read_account,
+    read_account_record,
+    read_old_account,
+)
 from trademind.gateway.engine.instruments import Universe
-from trademind.gateway.engine.journal import AccountState, DayStarted, ExchangeState, Record
-from trademind.gateway.engine.ledger import Holding, Payable
+from trademind.gateway.engine.journal import ActionTaken, DayStarted, ExchangeState, Record
 from trademind.gateway.engine.model import (
     IBOrderType,
     IBStatus,
@@ -48,7 +53,11 @@ def dump_record(record: Record) -> Json:
         return {"kind": "order", **_dump_order(record)}
     if isinstance(record, PaperExecution):
         return {"kind": "execution", **_dump_execution(record)}
-    return {"kind": "day", "day": record.day.isoformat()}
+    if isinstance(record, DayStarted):
+        return {"kind": "day", "day": record.day.isoformat()}
+    if isinstance(record, ActionTaken):
+        return {"kind": "action", "name": record.name}
+    return dump_account_record(record)
 
 
 def dump_state(state: ExchangeState) -> Json:
@@ -61,34 +70,11 @@ def dump_state(state: ExchangeState) -> Json:
         "next_perm": state.next_perm,
         "next_exec": state.next_exec,
         "high_water": {str(client): order_id for client, order_id in state.high_water.items()},
-        "rates": _dump_amounts(state.rates),
-        "accounts": [_dump_account(each) for each in state.accounts],
+        "rates": dump_amounts(state.rates),
+        "actions": sorted(state.actions),
+        "accounts": [dump_account(each) for each in state.accounts],
         "orders": [_dump_order(each) for each in state.orders],
         "executions": [_dump_execution(each) for each in state.executions],
-    }
-
-
-def _dump_amounts(amounts: Mapping[str, Decimal]) -> Json:
-    return {name: str(amount) for name, amount in amounts.items()}
-
-
-def _dump_account(state: AccountState) -> Json:
-    return {
-        "account_id": state.account_id,
-        "opening_cash": str(state.opening_cash),
-        "cash": _dump_amounts(state.cash),
-        "accrued": _dump_amounts(state.accrued),
-        "payables": [_dump_payable(each) for each in state.payables],
-        "holdings": [_dump_holding(each) for each in state.holdings],
-    }
-
-
-def _dump_payable(payable: Payable) -> Json:
-    return {
-        "due": payable.due.isoformat(),
-        "con_id": payable.con_id,
-        "currency": payable.currency,
-        "amount": str(payable.amount),
     }
 
 
@@ -148,20 +134,6 @@ def _dump_execution(execution: PaperExecution) -> Json:
     }
 
 
-def _dump_holding(holding: Holding) -> Json:
-    return {
-        "con_id": holding.instrument.con_id,
-        "quantity": str(holding.quantity),
-        "cost": str(holding.cost),
-        "mark": str(holding.mark),
-        "realized": str(holding.realized),
-        "day_quantity": str(holding.day_quantity),
-        "day_flow": str(holding.day_flow),
-        "prior_close": text_of(holding.prior_close),
-        "carried": str(holding.carried),
-    }
-
-
 def _stage(data: Mapping[str, Any], order_type: IBOrderType) -> Stage:
     """How far an order has come; files that do not say so know no more than held stops."""
     if "stage" in data:
@@ -188,7 +160,9 @@ class RecordReader:
             return self._execution(data)
         if kind == "day":
             return DayStarted(day=day_field(data, "day"))
-        raise ValueError(f"unknown kind of record: {kind!r}")
+        if kind == "action":
+            return ActionTaken(name=field(data, "name", str))
+        return read_account_record(kind, data, self._listed)
 
     def state(self, data: Mapping[str, Any]) -> ExchangeState:
         if data["kind"] != "account" or data["version"] not in (1, VERSION):
@@ -205,42 +179,13 @@ class RecordReader:
             next_exec=count_field(data, "next_exec"),
             high_water={int(client): field(high_water, client, int) for client in high_water},
             rates={} if is_old else numbers_field(data, "rates"),
-            accounts=[self._old_account(data)] if is_old else [self._account(each) for each in accounts],
+            actions=set() if is_old else {field({"name": each}, "name", str) for each in data["actions"]},
+            accounts=[
+                read_old_account(each, self._listed) if is_old else read_account(each, self._listed)
+                for each in accounts
+            ],
             orders=[self._order(each) for each in field(data, "orders", list)],
             executions=[self._execution(each) for each in field(data, "executions", list)],
-        )
-
-    def _account(self, data: Mapping[str, Any]) -> AccountState:
-        return AccountState(
-            account_id=field(data, "account_id", str),
-            opening_cash=number_field(data, "opening_cash"),
-            cash=numbers_field(data, "cash"),
-            accrued=numbers_field(data, "accrued"),
-            payables=[self._payable(each) for each in field(data, "payables", list)],
-            holdings=[self._holding(each) for each in field(data, "holdings", list)],
-        )
-
-    def _old_account(self, data: Mapping[str, Any]) -> AccountState:
-        """The account of version 1, where bought currency was a holding and not a balance."""
-        holdings = [self._holding({"carried": "0", **each}) for each in field(data, "holdings", list)]
-        cash = {BASE: number_field(data, "cash")}
-        for each in holdings:
-            if each.instrument.sec_type is SecType.CASH:
-                cash[each.instrument.symbol] = each.quantity
-        return AccountState(
-            account_id=field(data, "account_id", str),
-            opening_cash=number_field(data, "opening_cash"),
-            cash=cash,
-            holdings=holdings,
-        )
-
-    @staticmethod
-    def _payable(data: Mapping[str, Any]) -> Payable:
-        return Payable(
-            due=day_field(data, "due"),
-            con_id=count_field(data, "con_id"),
-            currency=field(data, "currency", str),
-            amount=number_field(data, "amount"),
         )
 
     def _instrument(self, data: Mapping[str, Any]) -> Instrument:
@@ -309,17 +254,4 @@ class RecordReader:
             order_ref=field(data, "order_ref", str),
             commission=number_field(data, "commission"),
             realized_pnl=number_or_none(data, "realized_pnl"),
-        )
-
-    def _holding(self, data: Mapping[str, Any]) -> Holding:
-        return Holding(
-            instrument=self._instrument(data),
-            quantity=number_field(data, "quantity"),
-            cost=number_field(data, "cost"),
-            mark=number_field(data, "mark"),
-            realized=number_field(data, "realized"),
-            day_quantity=number_field(data, "day_quantity"),
-            day_flow=number_field(data, "day_flow"),
-            prior_close=number_or_none(data, "prior_close"),
-            carried=number_field(data, "carried"),
         )

@@ -8,12 +8,21 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
-from trademind.domain import Side
+from trademind.domain import SecType, Side
 from trademind.gateway.engine import rules
+from trademind.gateway.engine.accruals import InterestSchedule, accruals
 from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.corporate_actions import CorporateAction, Dividend
 from trademind.gateway.engine.currencies import Rates
 from trademind.gateway.engine.figures import account_figures
-from trademind.gateway.engine.journal import AccountState
+from trademind.gateway.engine.journal import (
+    AccountRecord,
+    AccountState,
+    DividendEntitled,
+    InterestAccrued,
+    Settled,
+    SharesSplit,
+)
 from trademind.gateway.engine.ledger import OPTIONS, ZERO, Ledger, cents
 from trademind.gateway.engine.margin import Exposure, LastPrice
 from trademind.gateway.engine.model import (
@@ -23,6 +32,7 @@ from trademind.gateway.engine.model import (
     PaperPosition,
     Preview,
 )
+from trademind.gateway.engine.settlement import settlements
 
 Change = tuple[Side, Decimal, Decimal]
 """Side, quantity and price by which working orders grow; a negative quantity makes them less."""
@@ -223,8 +233,65 @@ class PaperAccount:
             self.ledger.mark(holding, quote.last, quote.close)
             self.refresh(instrument)
 
-    def start_day(self, day: date) -> None:
-        self.ledger.start_day(day)
+    # The passing of days
+
+    def day_ends(self, following: date, days: int, schedule: InterestSchedule) -> list[AccountRecord]:
+        """What is to be booked before `following` begins, `days` after the day that ends."""
+        account = self.account_id
+        settled = [
+            Settled(account=account, instrument=instrument, price=price, is_final=is_final)
+            for instrument, price, is_final in settlements(self.ledger, following, self._last_price)
+        ]
+        accrued = [
+            InterestAccrued(account=account, currency=currency, amount=amount)
+            for currency, amount in accruals(self.ledger, days, schedule).items()
+        ]
+        return [*accrued, *settled]
+
+    def action(self, action: CorporateAction) -> list[AccountRecord]:
+        """What a corporate action does to the account; nothing when it held none when the day began."""
+        records: list[AccountRecord] = []
+        for holding in self.ledger.holdings():
+            instrument = holding.instrument
+            if not _concerns(action, instrument):
+                continue
+            if isinstance(action, Dividend):
+                if holding.day_quantity:
+                    amount = cents(holding.day_quantity * action.amount)
+                    due = action.pay_date or action.ex_date
+                    records.append(
+                        DividendEntitled(
+                            account=self.account_id, instrument=instrument, amount=amount, due=due
+                        )
+                    )
+            elif holding.quantity:
+                records.append(
+                    SharesSplit(
+                        account=self.account_id,
+                        instrument=instrument,
+                        ratio=action.ratio,
+                        price=holding.mark,
+                    )
+                )
+        return records
+
+    def record(self, record: AccountRecord, today: date) -> None:
+        """Book what happened without an order, be it now or when the journal is replayed."""
+        match record:
+            case InterestAccrued(currency=currency, amount=amount):
+                self.ledger.accrue(currency, amount)
+                return
+            case DividendEntitled(instrument=instrument, amount=amount, due=due):
+                self.ledger.pay_dividend(instrument, amount, due, today)
+            case SharesSplit(instrument=instrument, ratio=ratio, price=price):
+                self.ledger.split(instrument, ratio, price)
+            case Settled(instrument=instrument, price=price, is_final=is_final):
+                self.ledger.settle(instrument, price, is_final=is_final)
+        self.refresh(instrument)
+
+    def start_day(self, day: date, former: date) -> None:
+        """Begin a day; with a month, what has accrued in the last one is paid."""
+        self.ledger.start_day(day, pays_interest=(day.year, day.month) != (former.year, former.month))
 
     def refresh(self, instrument: Instrument) -> None:
         """Recompute what an instrument requires, after a fill, a cancel or a new price."""
@@ -242,6 +309,12 @@ class PaperAccount:
         if corner is None:
             corner = self._corners[instrument.con_id] = _Corner(instrument)
         return corner
+
+
+def _concerns(action: CorporateAction, instrument: Instrument) -> bool:
+    """Shares, and CFDs on them."""
+    underlying = instrument.underlying if instrument.sec_type is SecType.CFD else None
+    return action.con_id in (instrument.con_id, None if underlying is None else underlying.con_id)
 
 
 def _change(before: Decimal, after: Decimal) -> tuple[Decimal, Decimal, Decimal]:

@@ -24,14 +24,24 @@ from zoneinfo import ZoneInfo
 from trademind.clock import Clock
 from trademind.gateway.engine import rules
 from trademind.gateway.engine.account import PaperAccount, reference_price
+from trademind.gateway.engine.accruals import InterestSchedule
 from trademind.gateway.engine.booking import Ids, leg_prices, leg_side, legs_are_quoted
+from trademind.gateway.engine.corporate_actions import CorporateAction, Split, name_of
 from trademind.gateway.engine.currencies import BASE, Rates
 from trademind.gateway.engine.fills import FRIENDLY, FillModel
 from trademind.gateway.engine.floor import Floor
 from trademind.gateway.engine.groups import MAX_MEMBERS, group_of, parent_of
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import INSTRUMENTS
-from trademind.gateway.engine.journal import AccountState, DayStarted, ExchangeState, Record
+from trademind.gateway.engine.journal import (
+    AccountRecord,
+    AccountState,
+    ActionTaken,
+    DayStarted,
+    ExchangeState,
+    InterestAccrued,
+    Record,
+)
 from trademind.gateway.engine.margin import reserve_price
 from trademind.gateway.engine.model import (
     AccountFigures,
@@ -44,9 +54,11 @@ from trademind.gateway.engine.model import (
     PaperExecution,
     PaperOrder,
     PaperPosition,
+    PortfolioChanged,
     Preview,
     Ticket,
 )
+from trademind.gateway.engine.settlement import expired
 from trademind.gateway.engine.working import WorkingOrder
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -143,6 +155,8 @@ class PaperExchange:
         self._clock = clock
         self._created_at = state.created_at
         self._high_water = dict(state.high_water)
+        self._actions = set(state.actions)
+        self._interest = InterestSchedule()
         self.rates = Rates(instruments)
         self.rates.load(state.rates)
         self.accounts: dict[str, PaperAccount] = {}
@@ -225,6 +239,7 @@ class PaperExchange:
             high_water=dict(self._high_water),
             rates=self.rates.dump(currency for each in accounts for currency in each.currencies()),
             accounts=accounts,
+            actions=set(self._actions),
             orders=orders,
             executions=list(self._floor.executions),
         )
@@ -342,9 +357,52 @@ class PaperExchange:
     def _pass_time(self, now: datetime) -> Iterator[None]:
         yield from self._floor.pass_time(now)
         if now >= self._day_ends:
-            record = DayStarted(day=exchange_date(now))
-            self._start_day(record)
+            yield from self._end_day(exchange_date(now))
+
+    def _end_day(self, following: date) -> Iterator[None]:
+        """Settle and accrue what the days until `following` have left, and begin it."""
+        for order in list(self._floor.working.values()):
+            if expired(order.ticket.instrument, following) and order.completed_at is None:
+                self._floor.cancel(order, "Cancelled by System")
+                yield
+        for account in self.accounts.values():
+            self._book(account.day_ends(following, (following - self._day).days, self._interest))
+            yield
+        record = DayStarted(day=following)
+        self._start_day(record)
+        self.journal.append(record)
+
+    def apply(self, action: CorporateAction) -> list[Event]:
+        """Let a dividend or a split happen to all who hold the instrument, once, on its day or later.
+
+        A split cancels the orders in the instrument, as IB cancels them. What happened before the accounts
+        were opened does not concern them.
+
+        Raises:
+            ValueError: its day has not come.
+        """
+        self._begin()
+        if action.day > self._day:
+            raise ValueError(f"{name_of(action)} is in the future")
+        taken = ActionTaken(name=name_of(action))
+        if taken.name not in self._actions and action.day >= exchange_date(self._created_at):
+            self._replay(taken)
+            self.journal.append(taken)
+            if isinstance(action, Split):
+                for order in list(self._floor.working.values()):
+                    if order.ticket.instrument.con_id == action.con_id and order.completed_at is None:
+                        self._floor.cancel(order, "Cancelled by System")
+            for account in self.accounts.values():
+                self._book(account.action(action))
+        return self._floor.take_events()
+
+    def _book(self, records: Iterable[AccountRecord]) -> None:
+        for record in records:
+            self._replay(record)
             self.journal.append(record)
+            if not isinstance(record, InterestAccrued):
+                changed = PortfolioChanged(account=record.account, instrument=record.instrument)
+                self._floor.events.append(changed)
 
     def _in_steps(self, work: Iterator[None]) -> Iterator[list[Event]]:
         """Work of an order each, in larger steps, with what happened in each."""
@@ -362,13 +420,13 @@ class PaperExchange:
 
     def _start_day(self, record: DayStarted) -> None:
         floor = self._floor
-        self._day = record.day
+        former, self._day = self._day, record.day
         self._day_ends = _end_of(record.day)
         floor.executions.clear()
         floor.completed.clear()
         floor.orders = {key: order for key, order in floor.orders.items() if order.completed_at is None}
         for account in self.accounts.values():
-            account.start_day(record.day)
+            account.start_day(record.day, former)
 
     # Taking orders
 
@@ -525,5 +583,9 @@ class PaperExchange:
                 )
             floor.executions.append(record)
             self._ids.seen_execution(record.exec_id)
-        else:
+        elif isinstance(record, DayStarted):
             self._start_day(record)
+        elif isinstance(record, ActionTaken):
+            self._actions.add(record.name)
+        else:
+            self.accounts[record.account].record(record, self._day)

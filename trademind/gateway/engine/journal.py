@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from trademind.gateway.engine.ledger import Holding, Payable
-from trademind.gateway.engine.model import PaperExecution, PaperOrder
+from trademind.gateway.engine.model import Instrument, PaperExecution, PaperOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,56 @@ class DayStarted:
     day: date
 
 
-Record = PaperOrder | PaperExecution | DayStarted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterestAccrued:
+    """Interest (below zero: interest and fees owed) of the days before `DayStarted`."""
+
+    account: str
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DividendEntitled:
+    """A dividend on what an account held when the ex-date began; below zero when it is owed."""
+
+    account: str
+    instrument: Instrument
+    amount: Decimal
+    due: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharesSplit:
+    """A holding was split at the price it had before."""
+
+    account: str
+    instrument: Instrument
+    ratio: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A holding's move became cash, or, where it is final, all of it did."""
+
+    account: str
+    instrument: Instrument
+    price: Decimal
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionTaken:
+    """A corporate action has been dealt with, for all accounts."""
+
+    name: str
+    """See `corporate_actions.name_of`."""
+
+
+AccountRecord = InterestAccrued | DividendEntitled | SharesSplit | Settled
+"""What happens to one account without an order."""
+Record = PaperOrder | PaperExecution | DayStarted | ActionTaken | AccountRecord
 """An order replaces what was known of it; an execution moves cash and holdings."""
 
 
@@ -57,6 +106,8 @@ class ExchangeState:
     """Highest order id under which an order was taken, by client id."""
     rates: dict[str, Decimal] = field(default_factory=dict)
     """What one unit of a currency was worth in the base currency, of those that there are."""
+    actions: set[str] = field(default_factory=set)
+    """Names of the corporate actions that have been dealt with."""
     orders: list[PaperOrder] = field(default_factory=list)
     """Those of today that are done, then the working ones, in the order in which they are served."""
     executions: list[PaperExecution] = field(default_factory=list)

@@ -286,19 +286,70 @@ class Ledger:
 
     # The passing of days
 
-    def start_day(self, day: date | None = None) -> None:
-        """Begin a new day: pay the dividends that are due, forget what was closed, and let daily figures
-        start from what is held."""
+    def start_day(self, day: date | None = None, *, pays_interest: bool = False) -> None:
+        """Begin a new day: pay the dividends that are due and perhaps what has accrued, forget what was
+        closed, and let daily figures start from what is held."""
         if day is not None:
             for each in self.payables:
                 if each.due <= day:
                     self.balance(each.currency).cash += each.amount
             self.payables = [each for each in self.payables if each.due > day]
+        if pays_interest:
+            for balance in self.balances.values():
+                balance.cash += balance.accrued
+                balance.accrued = ZERO
         self._holdings = {con_id: each for con_id, each in self._holdings.items() if each.quantity}
         for holding in self._holdings.values():
             holding.day_quantity = holding.quantity
             holding.day_flow = holding.realized = ZERO
             holding.prior_close = None
+
+    def accrue(self, currency: str, amount: Decimal) -> None:
+        """Interest earned, or below zero interest and fees owed, to be paid later."""
+        self.balance(currency).accrued += amount
+
+    def pay_dividend(self, instrument: Instrument, amount: Decimal, due: date, today: date) -> None:
+        """A dividend on a holding, in all; below zero when a short position owes it."""
+        holding = self._holdings[instrument.con_id]
+        holding.day_flow += amount
+        if due <= today:
+            self.balance(instrument.currency).cash += amount
+        else:
+            currency = instrument.currency
+            self.payables.append(Payable(due=due, con_id=instrument.con_id, currency=currency, amount=amount))
+
+    def split(self, instrument: Instrument, ratio: Decimal, price: Decimal) -> None:
+        """Turn each share into `ratio`; a fraction of one is paid out at the old `price` over the ratio."""
+        holding = self._holdings[instrument.con_id]
+        new_price = price / ratio
+        before = holding.worth
+        quantity = holding.quantity * ratio
+        holding.mark = new_price
+        if holding.prior_close is not None:
+            holding.prior_close /= ratio
+        holding.day_quantity *= ratio
+        holding.quantity = quantity
+        self._revalue(holding, before)
+        fraction = abs(quantity) % instrument.size_increment
+        if fraction:
+            self.book(instrument, -1 if quantity > 0 else 1, fraction, new_price, ZERO)
+
+    def settle(self, instrument: Instrument, price: Decimal, *, is_final: bool) -> None:
+        """Turn what a margined holding has moved since it was last settled into cash; where it is final,
+        close the position at `price`."""
+        holding = self._holdings[instrument.con_id]
+        before = holding.worth
+        holding.mark = price
+        self._revalue(holding, before)
+        if is_final:
+            sign = -1 if holding.quantity > 0 else 1
+            self.book(instrument, sign, abs(holding.quantity), price, ZERO)
+        elif instrument.sec_type in SETTLED_DAILY:
+            moved = holding.worth
+            holding.carried = holding.market_value
+            balance = self.balance(instrument.currency)
+            balance.cash += moved
+            balance.worth -= moved
 
     def _revalue(self, holding: Holding, before: Decimal) -> None:
         """Value a holding anew, whose worth was `before` that."""
