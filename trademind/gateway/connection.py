@@ -187,6 +187,15 @@ class Connection:
     def _frame(self, payload: bytes) -> None:
         self._outgoing += encode_frame(payload)
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for `data_to_send`."""
+        return len(self._outgoing)
+
+    def discard(self, after: int) -> None:
+        """Forget what was queued after the first bytes."""
+        del self._outgoing[after:]
+
     def data_to_send(self) -> bytes:
         """Everything queued since the last call."""
         data = bytes(self._outgoing)

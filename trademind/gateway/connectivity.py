@@ -118,7 +118,7 @@ class Connectivity:
         Raises:
             ValueError: IB has no notice of that state of that farm.
         """
-        if (farm, state) not in _CODES:
+        if not has_notice(farm, state):
             raise ValueError(f"there is no notice that the farm {farm} is {state}")
         self.farms[farm] = state
         return [_notice(farm, state)]
@@ -174,6 +174,11 @@ class Connectivity:
 
     def _all(self, state: FarmState) -> list[Notice]:
         return [notice for farm in Farm for notice in self.set_farm(farm, state)]
+
+
+def has_notice(farm: Farm, state: FarmState) -> bool:
+    """Whether IB ever tells that a farm is in a state."""
+    return (farm, state) in _CODES
 
 
 def _notice(farm: Farm, state: FarmState) -> Notice:

@@ -13,7 +13,8 @@ which is emptied by further steps. No single step takes long.
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from trademind.clock import Clock
 from trademind.gateway import codes
@@ -27,6 +28,7 @@ from trademind.gateway.connectivity import (
     FarmState,
     Notice,
 )
+from trademind.gateway.control import MarketControl
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
@@ -39,12 +41,16 @@ from trademind.gateway.pacing import UNPACED, HistoricalPacing, MessageRate, Pac
 from trademind.gateway.session import Session
 from trademind.gateway.statistics import Statistics
 from trademind.gateway.store import AccountStore
+from trademind.gateway.timeline import Timeline
 from trademind.gateway.wire.contracts import WireContract
 from trademind.gateway.wire.fields import FieldError
 from trademind.gateway.wire.order_terms import OrderTerms
 from trademind.gateway.wire.reading import UnknownRequest, message_id, read_request, request_id
 
 log = logging.getLogger(__name__)
+
+SOON: Final = timedelta(seconds=2)
+"""What is due later than that, the market's next move will find in time."""
 
 
 class PaperGateway:
@@ -79,6 +85,8 @@ class PaperGateway:
         self.feed = feed
         self.universe = universe
         self.clock = clock
+        self.control = MarketControl(self)
+        self.timeline = Timeline(self)
         self.connectivity = Connectivity(clock.now(), reset)
         self.pacing = pacing
         self.historical_pacing = HistoricalPacing(pacing)
@@ -112,6 +120,9 @@ class PaperGateway:
         """A client has connected."""
         session = Session(self.clock, MessageRate(self.pacing))
         self.sessions.append(session)
+        self.timeline.watch(session)
+        if self.timeline.refuses_connection():
+            self.close(session)
         return session
 
     def close(self, session: Session) -> None:
@@ -119,6 +130,8 @@ class PaperGateway:
         session.connection.close()
         session.outbox.clear()
         session.withheld.clear()
+        session.late.clear()
+        self.timeline.forget(session)
         if session in self.sessions:
             self.sessions.remove(session)
 
@@ -134,6 +147,9 @@ class PaperGateway:
         if session.outbox:
             self._tell(session)
             return True
+        if session.late:
+            self.serve(session, session.late.popleft())
+            return True
         if self._must_wait(session):
             return self._work(session)
         match session.connection.next_event():
@@ -142,7 +158,7 @@ class PaperGateway:
             case ClientStarted(client_id):
                 self._start(session, client_id)
             case RequestReceived(fields):
-                self._serve(session, fields)
+                (self.serve if self.timeline.is_empty else self.timeline.receive)(session, fields)
             case ConnectionFailed(reason):
                 log.warning("dropping %s: %s", session, reason)
         return True
@@ -150,19 +166,22 @@ class PaperGateway:
     @property
     def is_waiting(self) -> bool:
         """Whether there is something to do that only time sets off: `attend` does it."""
-        return any(session.is_held for session in self.sessions)
+        if self.chores or any(session.is_held or session.late for session in self.sessions):
+            return True
+        due = None if self.timeline.is_empty else self.timeline.next_due()
+        return due is not None and due - self.clock.now() < SOON
 
     def attend(self) -> list[Session]:
         """Do what was waiting for its time. Returns the clients for whom there is something to do."""
-        return [session for session in self.sessions if session.is_held]
+        self.timeline.attend(self.clock.now())
+        return [each for each in self.sessions if self.chores or each.is_held or each.late]
 
     def _must_wait(self, session: Session) -> bool:
         """Whether no request of this client is taken before some time has passed."""
-        session.is_held = (
-            session.client_id is not None
-            and session.wants_pacing
-            and not session.rate.has_room(self.clock.now())
-        )
+        if session.client_id is None:
+            session.is_held = self.timeline.is_silent(session)
+        else:
+            session.is_held = session.wants_pacing and not session.rate.has_room(self.clock.now())
         return session.is_held
 
     def finish_chores(self) -> None:
@@ -194,7 +213,8 @@ class PaperGateway:
             self._failed(session, -1, error)
 
     def _start(self, session: Session, client_id: int) -> None:
-        if any(other.client_id == client_id and other.is_open for other in self.sessions):
+        is_taken = any(other.client_id == client_id and other.is_open for other in self.sessions)
+        if is_taken or self.timeline.refuses_client(client_id):
             session.error(-1, codes.CLIENT_ID_IN_USE, codes.CLIENT_ID_IN_USE_TEXT)
             session.connection.close()
             return
@@ -202,7 +222,8 @@ class PaperGateway:
         log.info("client %d has started, at version %d", client_id, session.version)
         greeting.greet(self, session)
 
-    def _serve(self, session: Session, fields: Sequence[str]) -> None:
+    def serve(self, session: Session, fields: Sequence[str]) -> None:
+        """Answer a request, given as its fields."""
         if limits.is_too_fast(self, session):
             return
         req_id = request_id(fields, session.version)
@@ -252,7 +273,7 @@ class PaperGateway:
 
     def refresh(self, instrument: Instrument) -> MarketQuote:
         """Look at an instrument's market, and let the exchange see it, too."""
-        quote = self.feed.quote(instrument, self.clock.now())
+        quote = self.control.quote(self.feed.quote(instrument, self.clock.now()))
         # The same quote twice is the same market: showing it again would put back what has been bought.
         shown = self._shown.get(instrument.con_id)
         if shown == quote:
@@ -319,13 +340,14 @@ class PaperGateway:
         while self.chores:
             self._do_chore()
             yield
+        self.timeline.attend(now)
         self.notify(self.connectivity.due(now))
         yield from self._guarded("the day", self._roll(now))
         wanted = self.exchange.needs_quotes().union(*(session.watched() for session in self.sessions))
         for con_id in sorted(wanted):
             instrument = self.universe.by_con_id(con_id)
             if instrument is not None:
-                yield from self._guarded(instrument.symbol, self._move(instrument))
+                yield from self._guarded(instrument.symbol, self.move(instrument))
         for session in self._started():
             yield from self._guarded(str(session), self._update(session, now))
 
@@ -333,7 +355,8 @@ class PaperGateway:
         self.commit(self.exchange.roll(now))
         yield
 
-    def _move(self, instrument: Instrument) -> Iterator[None]:
+    def move(self, instrument: Instrument) -> Iterator[None]:
+        """Bring one instrument's market up to date, for the exchange and for every client, in steps."""
         quote = self.refresh(instrument)
         yield
         if self.connectivity.farms[Farm.MARKET] is FarmState.BROKEN:

@@ -84,6 +84,9 @@ class _Client(asyncio.Protocol):
         transport.set_write_buffer_limits(high=MAX_UNSENT)
         self._server.clients.append(self)
         self.session = self._server.core.open_session()
+        if not self.session.is_open:
+            self.hang_up()
+            return
         self._deadline = self._loop.call_later(START_WITHIN, self._has_not_started)
 
     def data_received(self, data: bytes) -> None:

@@ -12,8 +12,9 @@ from trademind.gateway.connection import Connection, ConnectionState
 from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.entitlements import DataType
 from trademind.gateway.pacing import PACE_API, UNPACED, MessageRate
+from trademind.gateway.wire.frames import split_frames
 from trademind.gateway.wire.history import WireBar
-from trademind.gateway.wire.messages import Error, Message
+from trademind.gateway.wire.messages import Encoded, Error, Message
 from trademind.gateway.wire.ticks import Tick, TickBytes
 
 if TYPE_CHECKING:
@@ -153,7 +154,11 @@ class Session:
         self.rate = rate or MessageRate(UNPACED)
         """Counts its messages."""
         self.is_held = False
-        """Whether the next request waits until the client may make one more."""
+        """Whether the next request waits for its time: until the client may make one more."""
+        self.filter: Callable[[Session, Message], None] | None = None
+        """Takes every message instead of the connection, while faults are scripted."""
+        self.late: deque[list[str]] = deque()
+        """Requests that were held back, and are to be served now."""
         self.connection = Connection(clock.now())
         self.client_id: int | None = None
         """None until the client has started the API."""
@@ -208,11 +213,18 @@ class Session:
         self.jobs.clear()
 
     def send(self, message: Message) -> None:
-        self.connection.send(message)
+        if self.filter is None:
+            self.connection.send(message)
+        else:
+            self.filter(self, message)
 
     def send_frames(self, frames: bytes) -> None:
         """Send what is framed already, in the layout of this client's version."""
-        self.connection.send_frames(frames)
+        if self.filter is None:
+            self.connection.send_frames(frames)
+        else:
+            for payload in split_frames(frames):
+                self.filter(self, Encoded(payload))
 
     def error(self, req_id: int, code: int, text: str) -> None:
         """Tell the client of an error; `req_id` is -1 where it concerns no request."""

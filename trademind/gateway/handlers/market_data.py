@@ -9,6 +9,7 @@ A snapshot needs no time here to be complete: its end, for which IB waits up to 
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from trademind.domain import SecType
@@ -22,7 +23,7 @@ from trademind.gateway.handlers.quote_ticks import QuoteFrames
 from trademind.gateway.session import Session, TickStream
 from trademind.gateway.wire import market
 from trademind.gateway.wire.requests.market import CancelMarketData, MarketDataRequest, MarketDataTypeRequest
-from trademind.gateway.wire.ticks import TickFrames
+from trademind.gateway.wire.ticks import Tick, TickFrames, TickMessage, generic_tick
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
@@ -60,7 +61,7 @@ class Move:
 
 def delayed_quote(gateway: "PaperGateway", instrument: Instrument) -> MarketQuote:
     """The market as it was a quarter of an hour ago."""
-    return gateway.feed.quote(instrument, _delayed(gateway, instrument))
+    return gateway.control.quote(gateway.feed.quote(instrument, _delayed(gateway, instrument)))
 
 
 def _delayed(gateway: "PaperGateway", instrument: Instrument) -> datetime:
@@ -99,6 +100,8 @@ def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequ
     )
     session.send(market.market_data_type(req_id, stream.data_type))
     _show(session, stream, Move(gateway, instrument, gateway.refresh(instrument)))
+    if gateway.control.is_halted(instrument.con_id):
+        session.send(TickMessage(req_id, generic_tick(Tick.HALTED, Decimal(1))))
     if once:
         session.send(market.snapshot_end(req_id))
     else:
@@ -134,6 +137,13 @@ def _given(gateway: "PaperGateway", stream: TickStream) -> DataType:
     if delayed:
         return DataType.DELAYED_FROZEN if frozen else DataType.DELAYED
     return DataType.FROZEN if frozen else DataType.LIVE
+
+
+def tell_halt(gateway: "PaperGateway", session: Session, instrument: Instrument) -> None:
+    """Tell a client with streams of an instrument whether trading in it is halted (tick 49: 0 or 1)."""
+    tick = generic_tick(Tick.HALTED, Decimal(gateway.control.is_halted(instrument.con_id)))
+    for req_id, _ in session.ticks.of(instrument.con_id):
+        session.send(TickMessage(req_id, tick))
 
 
 def cancel(gateway: "PaperGateway", session: Session, request: CancelMarketData) -> None:

@@ -6,6 +6,7 @@ this side nothing.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 MAX_FRAME: Final = 1 << 20
@@ -21,6 +22,16 @@ class ProtocolError(Exception):
 
 def encode_frame(payload: bytes) -> bytes:
     return _LENGTH.pack(len(payload)) + payload
+
+
+def split_frames(frames: bytes) -> Iterator[bytes]:
+    """The payloads of whole frames, one after the other."""
+    start = 0
+    while start < len(frames):
+        (length,) = _LENGTH.unpack_from(frames, start)
+        start += _LENGTH.size
+        yield frames[start : start + length]
+        start += length
 
 
 class FrameBuffer:

@@ -44,6 +44,18 @@ class Shared(Message):
         return encoded
 
 
+class Encoded(Message):
+    """A message that was laid out already, for the client it goes to."""
+
+    __slots__ = ("_payload",)
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+
+    def encode(self, version: int) -> bytes:
+        return self._payload
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error(Message):
     """An error, a warning or a notice; `req_id` is -1 where it is about no request."""
