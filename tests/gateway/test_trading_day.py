@@ -99,6 +99,27 @@ async def play(script: Script) -> None:
     await script.pass_time(60)
     await script.order(MSFT, "BUY", 20, "MKT")
     await script.pass_time(10)
+    await play_families(script)
+
+
+async def play_families(script: Script) -> None:
+    """A bracket, one order that cancels another, a trailing stop, conditions, and what would be."""
+    near = script.price
+    price = near(AAPL)
+    parent = await script.order(AAPL, "BUY", 20, "LMT", lmtPrice=round(price + 1, 2), transmit=False)
+    exits = {"parentId": parent, "tif": "GTC"}
+    await script.order(AAPL, "SELL", 20, "LMT", lmtPrice=round(price + 0.05, 2), transmit=False, **exits)
+    await script.order(AAPL, "SELL", 20, "STP", auxPrice=round(price - 20, 2), **exits)
+    group = {"ocaGroup": "either", "ocaType": 1}
+    await script.order(MSFT, "BUY", 5, "LMT", lmtPrice=round(near(MSFT) - 30, 2), **group)
+    await script.order(MSFT, "BUY", 5, "LMT", lmtPrice=round(near(MSFT) + 1, 2), **group)
+    await script.order(AAPL, "SELL", 10, "TRAIL", auxPrice=0.05)
+    await script.order(AAPL, "SELL", 10, "TRAIL", trailingPercent=50.0, tif="GTC")
+    await script.order(MSFT, "BUY", 3, "MIT", auxPrice=round(near(MSFT) - 0.1, 2))
+    await script.order(AAPL, "BUY", 7, "FOK_IS_A_TIF")
+    await script.order(AAPL, "BUY", 7, "LMT", lmtPrice=round(near(AAPL) + 1, 2), tif="FOK")
+    await script.order(AAPL, "BUY", 1_000, "MKT", whatIf=True)
+    await script.pass_time(300)
 
 
 async def day_of(name: str, version: int) -> Day:
@@ -142,6 +163,12 @@ async def test_the_day_is_a_day() -> None:
     euros, price = day.positions["EUR.USD"]
     cash = Decimal(day.summary["TotalCashValue"]) - euros * price
     assert abs(Decimal(100_000) - spent - paid - cash) < Decimal("0.01") * len(day.fills) + euros / 1000
+
+    take_profit, stop_loss = day.statuses[13], day.statuses[14]
+    assert (take_profit, stop_loss) == ("Filled", "Cancelled")
+    assert (day.statuses[15], day.statuses[16]) == ("Cancelled", "Filled"), "one cancels the other"
+    assert (day.statuses[17], day.statuses[18]) == ("Filled", "PreSubmitted"), "the wide trail waits"
+    assert 22 not in day.statuses, "what would be is not"
 
 
 @pytest.mark.parametrize(("name", "version"), MATRIX, ids=[f"{name}-{version}" for name, version in MATRIX])
