@@ -19,6 +19,7 @@ from typing import Final, Self, cast
 from trademind.aio import Tasks
 from trademind.clock import Clock, SystemClock, speed_of
 from trademind.gateway.connectivity import DailyReset
+from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.entitlements import ALL_LIVE, Entitlements
@@ -231,6 +232,7 @@ class PaperGatewayServer:
         port: The port; 0 takes a free one, which `port` then tells.
         cash: Opening balance of a new account, in US dollars.
         accounts: Opening balances of several accounts in one login, by their ids; instead of `cash`.
+        commissions: What trades cost; IB's fixed pricing unless given.
         seed: Of the synthetic market.
         data_dir: Where the account is kept; None keeps it in memory.
         clock: The time.
@@ -253,6 +255,7 @@ class PaperGatewayServer:
         port: int = 0,
         cash: Decimal = Decimal(100_000),
         accounts: Mapping[str, Decimal] | None = None,
+        commissions: CommissionSchedule = FIXED,
         seed: int = 42,
         data_dir: Path | None = None,
         clock: Clock | None = None,
@@ -266,6 +269,7 @@ class PaperGatewayServer:
         self.host = host
         self._asked_port = port
         self._cash = accounts or cash
+        self._commissions = commissions
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
         self._pacing = pacing
@@ -286,7 +290,13 @@ class PaperGatewayServer:
         async with AsyncExitStack() as stack:
             universe = Universe()
             store = stack.enter_context(AccountStore(self._data_dir))
-            exchange = open_exchange(store, cash=self._cash, clock=self._clock, universe=universe)
+            exchange = open_exchange(
+                store,
+                cash=self._cash,
+                clock=self._clock,
+                universe=universe,
+                commissions=self._commissions,
+            )
             self.core = PaperGateway(
                 exchange=exchange,
                 feed=self._feed,

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from trademind.clock import Clock
 from trademind.errors import SettingsError
+from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.currencies import BASE
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
@@ -271,6 +272,7 @@ def open_exchange(
     cash: Decimal | Mapping[str, Decimal],
     clock: Clock,
     universe: Universe,
+    commissions: CommissionSchedule = FIXED,
 ) -> PaperExchange:
     """The stored accounts' exchange, or a new one's. The store must be open.
 
@@ -279,6 +281,7 @@ def open_exchange(
 
     Args:
         cash: Opening balance of the one account, or of several by their ids.
+        commissions: What trades cost from here on.
 
     Raises:
         SettingsError: `cash` is not what the accounts, which have traded, were opened with; or the stored
@@ -286,19 +289,24 @@ def open_exchange(
     """
     accounts = cash if isinstance(cash, Mapping) else {ACCOUNT_ID: cash}
     stored = store.read(universe)
-    instruments = universe.instruments
+
+    def restored(state: ExchangeState, records: Iterable[Record]) -> PaperExchange:
+        return PaperExchange.restored(
+            state, records, clock=clock, instruments=universe.instruments, commissions=commissions
+        )
+
     if stored is None:
-        exchange = PaperExchange(accounts=accounts, clock=clock, instruments=instruments)
+        exchange = PaperExchange(
+            accounts=accounts, clock=clock, instruments=universe.instruments, commissions=commissions
+        )
     else:
-        state, records = stored
         try:
-            exchange = PaperExchange.restored(state, records, clock=clock, instruments=instruments)
+            exchange = restored(*stored)
         except _UNREADABLE as error:  # each field by itself is right, but they do not fit together
             raise store.damaged(f"{type(error).__name__}: {error}") from error
         opened = {each.account_id: each.opening_cash for each in exchange.accounts.values()}
         if opened != accounts:
-            state = _with_accounts(exchange.state(), accounts)
-            exchange = PaperExchange.restored(state, (), clock=clock, instruments=instruments)
+            exchange = restored(_with_accounts(exchange.state(), accounts), ())
     exchange.roll(clock.now())
     exchange.journal.clear()
     store.write(exchange.state())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.gateway.engine.trading import AAPL, EURUSD, MSFT, Floor, fills, market
 from trademind.domain import Side
 from trademind.gateway.engine.book import DEPTH
-from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.commissions import FIXED
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.ledger import cents
 from trademind.gateway.engine.model import Event, Instrument, PaperExecution
@@ -132,7 +132,7 @@ class Run:
             charged = sum((each.commission for each in executions), Decimal(0))
             assert order.commission == charged
             if filled:
-                assert charged >= order_commission(order.ticket.instrument.sec_type, filled, value)
+                assert charged >= FIXED.commission(order.ticket.instrument, filled, value)
         assert not by_order
         self.replay()
         self.close_out()

@@ -2,10 +2,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.gateway.engine.trading import market
-from trademind.domain import SecType, Side
+from tests.gateway.engine.derivatives import CFD, CRYPTO, GERMAN, USDJPY, future, option
+from tests.gateway.engine.trading import AAPL, EURUSD, market
+from trademind.domain import Side
 from trademind.gateway.engine.book import DEPTH, Book
-from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.commissions import FIXED, TIERED
+from trademind.gateway.engine.model import Instrument
 
 CENT = Decimal("0.01")
 
@@ -64,9 +66,50 @@ def test_no_bid_is_zero_or_less() -> None:
     ],
 )
 def test_stocks_fixed(quantity: str, value: str, due: str) -> None:
-    assert order_commission(SecType.STOCK, Decimal(quantity), Decimal(value)) == Decimal(due)
+    assert FIXED.commission(AAPL, Decimal(quantity), Decimal(value)) == Decimal(due)
 
 
 @pytest.mark.parametrize(("value", "due"), [("1000", "2.00"), ("100000", "2.00"), ("1000000", "20.00")])
 def test_currencies(value: str, due: str) -> None:
-    assert order_commission(SecType.CASH, Decimal(1), Decimal(value)) == Decimal(due)
+    assert FIXED.commission(EURUSD, Decimal(1), Decimal(value)) == Decimal(due)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "least", "most"),
+    [
+        ("1000", "50000", "3.70", "6.70"),  # 3.50, 0.20 for clearing, a trifle passed on; 3.00 for taking
+        ("10", "2000", "0.35", "0.38"),
+    ],
+)
+def test_stocks_tiered(quantity: str, value: str, least: str, most: str) -> None:
+    found = TIERED.bounds(AAPL, Decimal(quantity), Decimal(value))
+    assert found == (Decimal(least), Decimal(most))
+    assert TIERED.commission(AAPL, Decimal(quantity), Decimal(value)) == Decimal(most)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "quantity", "price", "due"),
+    [
+        (option(), 1, "5", "1.00"),
+        (option(), 10, "5", "6.50"),
+        (option(), 10, "0.09", "5.00"),
+        (option(), 10, "0.04", "2.50"),
+        (future("ES", 50), 2, "5000", "4.50"),
+        (future("MES"), 2, "5000", "1.24"),
+        (CRYPTO, 1, "100", "1.00"),  # 1 % wins over the minimum
+        (CRYPTO, 1, "900", "1.75"),
+        (CRYPTO, 2, "50000", "180.00"),
+        (CFD, 100, "110", "1.00"),
+        (CFD, 1000, "110", "5.00"),
+        (GERMAN, 10, "100", "3.00"),
+        (GERMAN, 100, "100", "5.00"),
+    ],
+)
+def test_other_instruments(instrument: Instrument, quantity: int, price: str, due: str) -> None:
+    value = quantity * Decimal(price) * instrument.multiplier
+    assert FIXED.commission(instrument, Decimal(quantity), value) == Decimal(due)
+
+
+def test_the_minimum_of_a_pair_is_in_dollars() -> None:
+    due = FIXED.commission(USDJPY, Decimal(1000), Decimal(150_000), base_rate=Decimal(1) / 150)
+    assert due == Decimal("300.00")  # yen

@@ -11,7 +11,7 @@ from decimal import Decimal
 from trademind.domain import SecType, Side
 from trademind.gateway.engine import rules
 from trademind.gateway.engine.accruals import InterestSchedule, accruals
-from trademind.gateway.engine.commissions import order_commission
+from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.corporate_actions import CorporateAction, Dividend
 from trademind.gateway.engine.currencies import Rates
 from trademind.gateway.engine.figures import account_figures
@@ -38,6 +38,10 @@ Change = tuple[Side, Decimal, Decimal]
 """Side, quantity and price by which working orders grow; a negative quantity makes them less."""
 
 
+Trade = tuple[Instrument, Side, Decimal, Decimal]
+"""Instrument, side, quantity and price."""
+
+
 class _Corner:
     """What one instrument means for the account's margin."""
 
@@ -62,6 +66,7 @@ class PaperAccount:
         cash: What it has, by currency.
         rates: What currencies are worth.
         last_price: Where the prices of underlyings and legs come from.
+        commissions: What its trades cost.
     """
 
     def __init__(
@@ -72,11 +77,13 @@ class PaperAccount:
         *,
         rates: Rates | None = None,
         last_price: LastPrice = reference_price,
+        commissions: CommissionSchedule = FIXED,
     ) -> None:
         self.account_id = account_id
         self.opening_cash = opening_cash
         self.ledger = Ledger(cash, rates)
         self._last_price = last_price
+        self._commissions = commissions
         self._corners: dict[int, _Corner] = {}
         self._required = ZERO
         """Sum of the corners' worst-case requirements."""
@@ -110,9 +117,23 @@ class PaperAccount:
         return wanted
 
     @classmethod
-    def restored(cls, state: AccountState, *, rates: Rates, last_price: LastPrice) -> "PaperAccount":
+    def restored(
+        cls,
+        state: AccountState,
+        *,
+        rates: Rates,
+        last_price: LastPrice,
+        commissions: CommissionSchedule = FIXED,
+    ) -> "PaperAccount":
         """An account as it was stored; of a new one, the state has its cash and nothing else."""
-        self = cls(state.account_id, state.opening_cash, state.cash, rates=rates, last_price=last_price)
+        self = cls(
+            state.account_id,
+            state.opening_cash,
+            state.cash,
+            rates=rates,
+            last_price=last_price,
+            commissions=commissions,
+        )
         for currency, amount in state.accrued.items():
             self.ledger.balance(currency).accrued = amount
         self.ledger.payables += state.payables
@@ -162,7 +183,7 @@ class PaperAccount:
         quantity: Decimal,
         price: Decimal,
         *,
-        legs: Iterable[tuple[Instrument, Side, Decimal, Decimal]] = (),
+        legs: Iterable[Trade] = (),
     ) -> Preview:
         """What a fill of all of `quantity` at `price` would do to margin and equity. Changes nothing.
 
@@ -171,10 +192,10 @@ class PaperAccount:
         """
         before = self.figures()
         trial = self.ledger.copy()
-        value = abs(quantity * price * instrument.multiplier)
-        commission = order_commission(instrument.sec_type, quantity, value)
+        parts = tuple(legs) or ((instrument, side, quantity, price),)
+        commission, least, most = self._costs(parts)
         fee = commission
-        for part, part_side, part_quantity, part_price in legs or ((instrument, side, quantity, price),):
+        for part, part_side, part_quantity, part_price in parts:
             trial.book(part, part_side.sign, part_quantity, part_price, fee)
             holding = trial.holding(part.con_id)
             assert holding is not None
@@ -186,10 +207,30 @@ class PaperAccount:
             maint_margin=_change(before.maint_margin_req, after.maint_margin_req),
             equity_with_loan=_change(before.equity_with_loan_value, after.equity_with_loan_value),
             commission=commission,
-            min_commission=commission,
-            max_commission=commission,
+            min_commission=least,
+            max_commission=most,
             currency=instrument.currency,
         )
+
+    def commission(self, instrument: Instrument, quantity: Decimal, value: Decimal) -> Decimal:
+        """What an order owes of which `quantity` filled; `value` is the sum of quantity times price."""
+        rate = self.ledger.rates.rate(instrument.currency)
+        return self._commissions.commission(
+            instrument, quantity, value * instrument.multiplier, base_rate=rate
+        )
+
+    def _costs(self, parts: Iterable[Trade]) -> tuple[Decimal, Decimal, Decimal]:
+        """Commission of trades, and the least and the most it could be."""
+        commission = least = most = ZERO
+        for instrument, _, quantity, price in parts:
+            value = quantity * price
+            rate = self.ledger.rates.rate(instrument.currency)
+            commission += self.commission(instrument, quantity, value)
+            low, high = self._commissions.bounds(
+                instrument, quantity, value * instrument.multiplier, base_rate=rate
+            )
+            least, most = least + low, most + high
+        return commission, least, most
 
     def put_back(self, instrument: Instrument, change: Change) -> None:
         """Reserve for an order that was accepted in a former run, whatever the account can bear now."""

@@ -11,7 +11,6 @@ from decimal import Decimal
 
 from trademind.domain import Side
 from trademind.gateway.engine.account import PaperAccount
-from trademind.gateway.engine.commissions import order_commission
 from trademind.gateway.engine.ledger import ZERO
 from trademind.gateway.engine.model import Instrument, Leg, MarketQuote, PaperExecution
 from trademind.gateway.engine.working import WorkingOrder
@@ -71,7 +70,7 @@ def book_fill(
     instrument = order.ticket.instrument
     if instrument.legs:
         return _book_combination(account, order, price, quantity, quote_of, ids, now)
-    due = order_commission(instrument.sec_type, order.filled, order.filled_value)
+    due = account.commission(instrument, order.filled, order.filled_value)
     # Rounding of the whole keeps the sum exact; a cheap first fill may have been charged its maximum.
     commission = max(due - order.commission, ZERO)
     order.commission += commission
@@ -112,10 +111,10 @@ def _book_combination(
     for number, (leg, leg_price) in enumerate(zip(ticket.instrument.legs, prices, strict=True), 2):
         side, size, total = leg_side(ticket.side, leg), quantity * leg.ratio, order.filled * leg.ratio
         # The commission of all that has filled of the leg, less that of what had filled before.
-        value, before = abs(leg_price) * leg.instrument.multiplier, total - size
-        commission = order_commission(leg.instrument.sec_type, total, total * value)
+        before = total - size
+        commission = account.commission(leg.instrument, total, total * leg_price)
         if before:
-            commission -= order_commission(leg.instrument.sec_type, before, before * value)
+            commission -= account.commission(leg.instrument, before, before * leg_price)
         commission = max(commission, ZERO)
         order.commission += commission
         realized = account.book(leg.instrument, side, size, leg_price, commission)

@@ -26,6 +26,7 @@ from trademind.gateway.engine import rules
 from trademind.gateway.engine.account import PaperAccount, reference_price
 from trademind.gateway.engine.accruals import InterestSchedule
 from trademind.gateway.engine.booking import Ids, leg_prices, leg_side, legs_are_quoted
+from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.corporate_actions import CorporateAction, Split, name_of
 from trademind.gateway.engine.currencies import BASE, Rates
 from trademind.gateway.engine.fills import FRIENDLY, FillModel
@@ -86,6 +87,7 @@ class PaperExchange:
         instruments: Where the currency pairs are that amounts in other currencies are valued by.
         hours: When markets are open.
         fills: How orders meet the market.
+        commissions: What trades cost.
 
     `journal` collects the records a store needs; whoever runs the exchange takes them out after each
     command (and clears the list when nothing is stored).
@@ -99,6 +101,7 @@ class PaperExchange:
         instruments: Iterable[Instrument] = INSTRUMENTS,
         hours: MarketHours | None = None,
         fills: FillModel = FRIENDLY,
+        commissions: CommissionSchedule = FIXED,
     ) -> None:
         now = clock.now()
         self._start(
@@ -116,6 +119,7 @@ class PaperExchange:
             instruments,
             hours or AlwaysOpen(),
             fills,
+            commissions,
         )
 
     @classmethod
@@ -128,10 +132,11 @@ class PaperExchange:
         instruments: Iterable[Instrument] = INSTRUMENTS,
         hours: MarketHours | None = None,
         fills: FillModel = FRIENDLY,
+        commissions: CommissionSchedule = FIXED,
     ) -> "PaperExchange":
         """The exchange as it was: a stored state, and every record that followed it."""
         self = cls.__new__(cls)
-        self._start(state, clock, instruments, hours or AlwaysOpen(), fills)
+        self._start(state, clock, instruments, hours or AlwaysOpen(), fills, commissions)
         booked = {each.exec_id for each in state.executions}
         for record in records:
             # What is there twice, of a file that was copied together by hand, has happened once.
@@ -149,6 +154,7 @@ class PaperExchange:
         instruments: Iterable[Instrument],
         hours: MarketHours,
         fills: FillModel,
+        commissions: CommissionSchedule,
     ) -> None:
         self.account_id = state.accounts[0].account_id
         """The account that is meant when none is named."""
@@ -168,7 +174,9 @@ class PaperExchange:
         """What a command that works in steps has left to do."""
         self._floor.executions += state.executions
         for stored in state.accounts:
-            account = PaperAccount.restored(stored, rates=self.rates, last_price=self._last_price)
+            account = PaperAccount.restored(
+                stored, rates=self.rates, last_price=self._last_price, commissions=commissions
+            )
             self.accounts[stored.account_id] = account
             for holding in stored.holdings:
                 self._floor.desk(holding.instrument)
