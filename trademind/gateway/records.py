@@ -131,6 +131,7 @@ def _dump_execution(execution: PaperExecution) -> Json:
         "order_ref": execution.order_ref,
         "commission": str(execution.commission),
         "realized_pnl": text_of(execution.realized_pnl),
+        **({"adds_liquidity": True} if execution.adds_liquidity else {}),
     }
 
 
@@ -254,4 +255,5 @@ class RecordReader:
             order_ref=field(data, "order_ref", str),
             commission=number_field(data, "commission"),
             realized_pnl=number_or_none(data, "realized_pnl"),
+            adds_liquidity="adds_liquidity" in data,
         )

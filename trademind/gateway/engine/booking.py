@@ -173,7 +173,7 @@ def _execution(
         price,
         cumulative_quantity,
         avg_price,
-        instrument.primary_exchange or instrument.exchange,
+        ticket.exchange or instrument.primary_exchange or instrument.exchange,
         ticket.order_ref,
         commission,
         realized_pnl,

@@ -502,8 +502,9 @@ class PaperExchange:
         """What forbids taking a new order; `former` had its id before."""
         if former is not None and former.status is IBStatus.FILLED:
             return rules.FILLED
-        # A client's order ids only go up, so any other id up to the highest is used or gone.
-        if not is_staged and ticket.order_id < self.next_order_id(ticket.client_id):
+        # A client's order ids only go up, so any other id up to the highest is used or gone. Orders entered
+        # by hand have ids below zero, which are given here and not by a client.
+        if not is_staged and 0 < ticket.order_id < self.next_order_id(ticket.client_id):
             return rules.DUPLICATE_ID
         if (problem := rules.check_ticket(ticket, now=self._floor.now)) is not None:
             return problem

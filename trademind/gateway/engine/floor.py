@@ -335,7 +335,7 @@ class Floor:
             if quantity:
                 left -= quantity
                 assert order.limit is not None
-                self._fill(desk, order, order.limit, quantity)
+                self._fill(desk, order, order.limit, quantity, adds=True)
                 self._note(order)
                 self.settle()
                 yield
@@ -603,7 +603,7 @@ class Floor:
         if not taken:
             return False
         quantity = taken[0][1] if len(taken) == 1 else sum((part for _, part in taken), ZERO)
-        self._fill(desk, order, limit, quantity)
+        self._fill(desk, order, limit, quantity, adds=True)
         if shown is not None and order.remaining:
             desk.orders.remove(order)
             order.sequence = self.next_place()
@@ -618,10 +618,14 @@ class Floor:
             assert order.reported is not None
             self.journal.append(order.reported)
 
-    def _fill(self, desk: Desk, order: WorkingOrder, price: Decimal, quantity: Decimal) -> None:
+    def _fill(
+        self, desk: Desk, order: WorkingOrder, price: Decimal, quantity: Decimal, *, adds: bool = False
+    ) -> None:
         order.fill(price, quantity)
         account = self._accounts[order.ticket.account]
         executions = booking.book_fill(account, order, price, quantity, self.quote, self.ids, self.now)
+        if adds:
+            executions = [each._replace(adds_liquidity=True) for each in executions]
         events = self.events
         for execution in executions:
             self.executions.append(execution)

@@ -351,6 +351,8 @@ class PaperExecution(NamedTuple):
     commission: Decimal
     realized_pnl: Decimal | None
     """Profit this fill realised, after its commission; None when it only opened or added."""
+    adds_liquidity: bool = False
+    """Whether the order rested at its price before the market came to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

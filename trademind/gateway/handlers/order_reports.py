@@ -222,6 +222,7 @@ def execution_message(execution: PaperExecution, order_id: int, req_id: int = -1
         cumulative_quantity=execution.cumulative_quantity,
         avg_price=execution.avg_price,
         order_ref=execution.order_ref,
+        last_liquidity=1 if execution.adds_liquidity else 2,
     )
 
 
