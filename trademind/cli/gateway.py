@@ -1,21 +1,27 @@
-"""`trademind gateway start` and `trademind gateway reset`: the paper gateway, alone, for any IB client."""
+"""`trademind gateway …`: the paper gateway, alone, for any IB client."""
 
 import asyncio
 import contextlib
 import signal
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from trademind.cli import gateway_control
 from trademind.cli.listening import cannot_listen, configure_logging
 from trademind.cli.market_options import Hours, Speed, Start, group
 from trademind.cli.output import Json, print_json, reporting
+from trademind.errors import SettingsError
 from trademind.settings import Settings, is_loopback, load_settings
 
-app = typer.Typer(help="Run the paper gateway alone, or start its account over.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run the paper gateway alone, make it misbehave, or start its account over.", no_args_is_help=True
+)
+gateway_control.register(app)
 
 DEFAULT_PORT = 7497
 """TWS's port for paper trading, which IB clients try by default."""
@@ -47,6 +53,7 @@ def start(
     hours: Hours = None,
     speed: Speed = None,
     start: Start = None,
+    faults: Annotated[Path | None, typer.Option(help="A YAML file of scripted faults.")] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -63,11 +70,12 @@ def start(
             start=start,
         )
         configure_logging(settings.server.log_level)
+        steps = [] if faults is None else gateway_control.script(faults)
         if not is_loopback(host):
             typer.echo(f"listening on {host}: whoever can reach it can use the paper account", err=True)
         wanted = settings.paper.port or (DEFAULT_PORT if port is None else 0)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_run(settings, host, wanted, as_json))
+            asyncio.run(_run(settings, host, wanted, steps, as_json))
 
 
 @app.command()
@@ -98,7 +106,7 @@ def _settings(*, data_dir: Path | None = None, **paper: object) -> Settings:
     return load_settings(**overrides)
 
 
-async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
+async def _run(settings: Settings, host: str, port: int, steps: Sequence[Any], as_json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -114,6 +122,10 @@ async def _run(settings: Settings, host: str, port: int, as_json: bool) -> None:
             await stack.enter_async_context(gateway)
         except OSError as error:
             raise cannot_listen(error, host, port, settings=("--host", "--port")) from error
+        try:
+            gateway.core.timeline.add(*steps)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
         account_id = gateway.core.exchange.account_id
         if as_json:
             print_json({"host": host, "port": gateway.port, "account_id": account_id}, in_one_line=True)

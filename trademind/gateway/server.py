@@ -18,6 +18,7 @@ from typing import Final, Self, cast
 
 from trademind.aio import Tasks
 from trademind.clock import Clock, SystemClock, speed_of
+from trademind.gateway.admin import AdminSocket
 from trademind.gateway.connectivity import DailyReset
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
@@ -112,6 +113,16 @@ class _Client(asyncio.Protocol):
         if not self._is_working:
             self._is_working = True
             self._loop.call_soon(self._work)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something to do for this client that does not wait for it, or for its time."""
+        session = self.session
+        if session is None or self._is_paused:
+            return False
+        if session.late or session.outbox or session.jobs:
+            self.wake()
+        return self._is_working
 
     def _work(self) -> None:
         """Do what there is for this client for a turn; what is left goes on in the loop's next one."""
@@ -275,6 +286,7 @@ class PaperGatewayServer:
         self._pacing = pacing
         self._reset = reset
         self._attending: asyncio.TimerHandle | None = None
+        self._moving = asyncio.Lock()
         self._hours = hours or AlwaysOpen()
         self._feed = feed or SyntheticFeed(seed, self._hours)
         self._entitlements = entitlements
@@ -315,6 +327,8 @@ class PaperGatewayServer:
             tasks = Tasks()
             stack.push_async_callback(tasks.cancel_all)
             tasks.spawn(self._pump(), name="paper market")
+            if self._data_dir is not None:
+                await stack.enter_async_context(AdminSocket(self, self._data_dir))
             self._resources = stack.pop_all()
         log.info("paper gateway on %s:%d, account %s", self.host, self.port, ", ".join(exchange.accounts))
         return self
@@ -382,6 +396,11 @@ class PaperGatewayServer:
         pause = pause_between_moves(self._feed.interval, speed_of(self._clock))
         while True:
             await asyncio.sleep(pause)
+            await self.move()
+
+    async def move(self) -> None:
+        """Bring the market, and every client, up to the present moment."""
+        async with self._moving:
             try:
                 steps = self.core.pump_steps(self._clock.now())
                 while self._turn(steps):  # noqa: ASYNC110 - not waiting for anything: letting others run
@@ -390,6 +409,16 @@ class PaperGatewayServer:
                 # The edge of the market's task: the market goes on with its next move.
                 log.exception("a move of the market failed")
             self.flush()
+
+    async def settle(self) -> None:
+        """Wait until all that has happened has been written to every client that reads."""
+        while True:
+            self.core.attend()
+            self.core.finish_chores()
+            self.flush()
+            if not any(client.is_busy for client in self.clients):
+                return
+            await asyncio.sleep(0)
 
     def _turn(self, steps: Iterator[None]) -> bool:
         """Do steps for a turn. Returns False when there are none left."""
