@@ -35,7 +35,18 @@ from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.entitlements import ALL_LIVE, Entitlements
 from trademind.gateway.feeds.base import Feed
-from trademind.gateway.handlers import HANDLERS, account, greeting, history, limits, link, market_data, orders
+from trademind.gateway.handlers import (
+    HANDLERS,
+    account,
+    greeting,
+    history,
+    limits,
+    link,
+    market_data,
+    news,
+    orders,
+    scanner,
+)
 from trademind.gateway.handlers.telling import Telling, tell
 from trademind.gateway.pacing import UNPACED, HistoricalPacing, MessageRate, Pacing
 from trademind.gateway.session import Session
@@ -94,6 +105,8 @@ class PaperGateway:
         self.entitlements = entitlements
         self.statistics = Statistics(feed)
         self.sessions: list[Session] = []
+        self.display_groups: dict[int, str] = {}
+        """What each of the display groups shows, as clients write it."""
         self._store = store
         self._shown: dict[int, MarketQuote] = {}
         """The quotes that the exchange has been shown last, by con id."""
@@ -371,6 +384,8 @@ class PaperGateway:
         account.update(self, session, now)
         yield
         yield from history.update(self, session, now)
+        yield from scanner.update(self, session, now)
+        news.update_bulletins(session, now)
 
     def _guarded(self, name: str, steps: Iterator[None]) -> Iterator[None]:
         """Steps of the market's move, ended by what fails in them. Logged once until they work again."""

@@ -19,6 +19,7 @@ from trademind.gateway.wire.ticks import Tick, TickBytes
 
 if TYPE_CHECKING:
     from trademind.gateway.handlers.bar_query import BarQuery
+    from trademind.gateway.handlers.scanner import ScannerStream
 
 MASTER_CLIENT_ID = 0
 """The client that sees every order, as at IB the client 0 sees those entered by hand."""
@@ -175,6 +176,11 @@ class Session:
         """The market data type asked for, which holds for what is subscribed from then on."""
         self.ticks: MarketStreams[TickStream] = MarketStreams()
         self.bars: dict[int, BarStream] = {}
+        self.scanners: dict[int, ScannerStream] = {}
+        self.bulletin: int | None = None
+        """The number of the last bulletin sent; None where none are wanted."""
+        self.groups: dict[int, int] = {}
+        """Display groups followed, by request id."""
         self.jobs: dict[int, Iterator[None]] = {}
         """Answers in the making, in steps, by request id."""
         self.outbox: deque[Iterator[None]] = deque()
@@ -210,6 +216,7 @@ class Session:
         """End everything that comes from a data farm."""
         self.ticks.clear()
         self.bars.clear()
+        self.scanners.clear()
         self.jobs.clear()
 
     def send(self, message: Message) -> None:

@@ -12,7 +12,7 @@ from ib_async.objects import FamilyCode
 from ib_async.util import UNSET_DOUBLE
 
 from tests.gateway.wire import samples
-from trademind.gateway.wire import accounts, history, market, messages, orders
+from trademind.gateway.wire import accounts, history, market, messages, orders, reference
 from trademind.gateway.wire.fields import decode_fields
 from trademind.gateway.wire.ticks import Tick, TickMessage, price_tick, size_tick, string_tick
 
@@ -244,7 +244,7 @@ def test_portfolio_and_positions(read: Any) -> None:
         (messages.managed_accounts(["DU1", "DU2"]), ("managedAccounts", ("DU1,DU2",))),
         (messages.next_valid_id(5), ("nextValidId", (5,))),
         (messages.current_time(1_700_000_000), ("currentTime", (1_700_000_000,))),
-        (messages.scanner_parameters("<x/>"), ("scannerParameters", ("<x/>",))),
+        (reference.scanner_parameters("<x/>"), ("scannerParameters", ("<x/>",))),
         (messages.option_parameters_end(4), ("securityDefinitionOptionParameterEnd", (4,))),
         (messages.no_soft_dollar_tiers(4), ("softDollarTiers", (4, []))),
         (
@@ -252,7 +252,7 @@ def test_portfolio_and_positions(read: Any) -> None:
             ("familyCodes", ([FamilyCode("DU1", "F1"), FamilyCode("DU2", "")],)),
         ),
         (messages.no_depth_exchanges(), ("mktDepthExchanges", ([],))),
-        (messages.no_news_providers(), ("newsProviders", ([],))),
+        (reference.news_providers([]), ("newsProviders", ([],))),
         (messages.user_info(4, ""), ("userInfo", (4, ""))),
         (accounts.account_value("K", "V", "USD", "DU1"), ("updateAccountValue", ("K", "V", "USD", "DU1"))),
         (accounts.account_time("15:30"), ("updateAccountTime", ("15:30",))),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.wire import samples
-from trademind.gateway.wire import accounts, history, market, messages, orders
+from trademind.gateway.wire import accounts, history, market, messages, orders, reference
 from trademind.gateway.wire.ticks import Tick, TickMessage, price_tick, size_tick, string_tick
 
 pytest.importorskip("ibapi", reason="IB's own client is not installed (dependency group `conformance`)")
@@ -189,7 +189,7 @@ def test_historical_update(read: Any) -> None:
         (messages.no_soft_dollar_tiers(4), ("softDollarTiers", (4, []))),
         (accounts.family_codes([]), ("familyCodes", ([],))),
         (messages.no_depth_exchanges(), ("mktDepthExchanges", ([],))),
-        (messages.no_news_providers(), ("newsProviders", ([],))),
+        (reference.news_providers([]), ("newsProviders", ([],))),
         (messages.user_info(4, ""), ("userInfo", (4, ""))),
         (accounts.account_value("K", "V", "USD", "DU1"), ("updateAccountValue", ("K", "V", "USD", "DU1"))),
         (accounts.account_time("15:30"), ("updateAccountTime", ("15:30",))),

@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from trademind.gateway.handlers import (
     account,
     contracts,
+    display_groups,
     executions,
     greeting,
     head_timestamp,
     history,
     market_data,
+    news,
     orders,
     reference,
+    scanner,
     unserved,
 )
 
@@ -29,6 +32,9 @@ HANDLERS: Mapping[type, Callable[..., None]] = {
     **history.HANDLERS,
     **head_timestamp.HANDLERS,
     **reference.HANDLERS,
+    **scanner.HANDLERS,
+    **news.HANDLERS,
+    **display_groups.HANDLERS,
     **unserved.HANDLERS,
 }
 

@@ -1,10 +1,11 @@
-"""The session itself: what a client is told at the start, ids, time, and requests with an empty answer."""
+"""The session itself: what a client is told at the start, ids, time, who it is, verification."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trademind.gateway.session import MASTER_CLIENT_ID, Session
 from trademind.gateway.wire import messages
+from trademind.gateway.wire.reference import verify_and_auth_completed, verify_completed
 from trademind.gateway.wire.requests.session import (
     CurrentTimeMillisRequest,
     CurrentTimeRequest,
@@ -13,6 +14,8 @@ from trademind.gateway.wire.requests.session import (
     ServerLogLevel,
     StartApi,
     UserInfoRequest,
+    Verify,
+    VerifyAndAuthenticate,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ def current_time_millis(gateway: "PaperGateway", session: Session, request: Any)
 
 
 def nothing_to_do(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    """For what IB does not answer either: the log level, news bulletins that never come."""
+    """For what IB does not answer either: the log level."""
 
 
 def already_started(gateway: "PaperGateway", session: Session, request: Any) -> None:
@@ -60,6 +63,19 @@ def user_info(gateway: "PaperGateway", session: Session, request: UserInfoReques
     session.send(messages.user_info(request.number, ""))
 
 
+NOT_VERIFIED = "Third-party verification is not available on this gateway."
+
+
+def verify(gateway: "PaperGateway", session: Session, request: Verify) -> None:
+    session.send(verify_completed(successful=False, text=NOT_VERIFIED))
+
+
+def verify_and_authenticate(
+    gateway: "PaperGateway", session: Session, request: VerifyAndAuthenticate
+) -> None:
+    session.send(verify_and_auth_completed(successful=False, text=NOT_VERIFIED))
+
+
 HANDLERS: Mapping[type, Callable[..., None]] = {
     StartApi: already_started,
     ManagedAccountsRequest: managed_accounts,
@@ -68,4 +84,6 @@ HANDLERS: Mapping[type, Callable[..., None]] = {
     CurrentTimeMillisRequest: current_time_millis,
     ServerLogLevel: nothing_to_do,
     UserInfoRequest: user_info,
+    Verify: verify,
+    VerifyAndAuthenticate: verify_and_authenticate,
 }

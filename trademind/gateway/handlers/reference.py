@@ -1,36 +1,51 @@
-"""What is not a market: news, scanners, fundamentals, corporate calendars."""
+"""What the log-in is not entitled to: fundamentals and the calendar of corporate events."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from trademind.gateway import codes
+from trademind.gateway.handlers.contracts import find
 from trademind.gateway.session import Session
-from trademind.gateway.wire import messages
 from trademind.gateway.wire.requests.reference import (
-    NewsBulletins,
-    NewsProvidersRequest,
-    ScannerParametersRequest,
+    CancelFundamentalData,
+    CancelWshEventData,
+    CancelWshMetaData,
+    FundamentalDataRequest,
+    WshEventDataRequest,
+    WshMetaDataRequest,
 )
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
 
-NO_SCANNERS = "<?xml version='1.0' encoding='UTF-8'?><ScanParameterResponse></ScanParameterResponse>"
+
+def fundamentals(gateway: "PaperGateway", session: Session, request: FundamentalDataRequest) -> None:
+    if find(gateway, session, request.req_id, request.contract) is not None:
+        session.error(request.req_id, codes.FUNDAMENTALS, codes.FUNDAMENTALS_TEXT)
 
 
-def news_bulletins(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    """Wanted or not: there are none, and IB does not answer either."""
+def cancel_fundamentals(gateway: "PaperGateway", session: Session, request: CancelFundamentalData) -> None:
+    text = f"Can't find EId with tickerId:{request.number}"
+    session.error(request.number, codes.UNKNOWN_TICKER_ID, text)
 
 
-def no_news_providers(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.no_news_providers())
+def corporate_events(gateway: "PaperGateway", session: Session, request: Any) -> None:
+    session.error(request.number, codes.NEWS_NOT_ALLOWED, codes.NEWS_NOT_ALLOWED_TEXT)
 
 
-def no_scanner_parameters(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.scanner_parameters(NO_SCANNERS))
+def cancel_meta_data(gateway: "PaperGateway", session: Session, request: CancelWshMetaData) -> None:
+    session.error(request.number, codes.WSH_META_DATA, codes.WSH_META_DATA_TEXT)
+
+
+def cancel_event_data(gateway: "PaperGateway", session: Session, request: CancelWshEventData) -> None:
+    session.error(request.number, codes.WSH_EVENT_DATA, codes.WSH_EVENT_DATA_TEXT)
 
 
 HANDLERS: Mapping[type, Callable[..., None]] = {
-    NewsBulletins: news_bulletins,
-    NewsProvidersRequest: no_news_providers,
-    ScannerParametersRequest: no_scanner_parameters,
+    FundamentalDataRequest: fundamentals,
+    CancelFundamentalData: cancel_fundamentals,
+    WshMetaDataRequest: corporate_events,
+    WshEventDataRequest: corporate_events,
+    CancelWshMetaData: cancel_meta_data,
+    CancelWshEventData: cancel_event_data,
 }

@@ -13,15 +13,8 @@ if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
 
 _NO_DEPTH = (10092, "Deep market data is not supported for this combination of security type/exchange.")
-_NO_NEWS = (10276, "News feed is not allowed.")
 _NO_OPTIONS = (200, "No security definition has been found for the request")
-_NO_SCANNER = (162, "Historical Market Data Service error message:Scanner is not available.")
-_NO_HISTOGRAM = (162, "Historical Market Data Service error message:Histogram data is not available.")
-_NO_TICKS = (162, "Historical Market Data Service error message:Historical tick data is not available.")
-_NO_FUNDAMENTALS = (430, "The fundamentals data for the security specified is not available.")
 _NOT_AN_ADVISER = (531, "FA data operations ignored for non FA customers.")
-_NO_VERIFICATION = (507, "Third-party verification is not available on this gateway.")
-_NO_GROUPS = (10190, "Display groups are not available: the paper gateway has no windows.")
 
 ERRORS: Mapping[int, tuple[int, str]] = {
     10: _NO_DEPTH,
@@ -29,36 +22,15 @@ ERRORS: Mapping[int, tuple[int, str]] = {
     18: _NOT_AN_ADVISER,
     19: _NOT_AN_ADVISER,
     21: _NO_OPTIONS,
-    22: _NO_SCANNER,
-    23: (365, "No scanner subscription found for ticker id"),
     50: (420, "Invalid Real-time Query:Real-time bars are not available."),
     51: (300, "Can't find EId with tickerId"),
-    52: _NO_FUNDAMENTALS,
-    53: _NO_FUNDAMENTALS,
     54: _NO_OPTIONS,
     55: _NO_OPTIONS,
     56: _NO_OPTIONS,
     57: _NO_OPTIONS,
-    65: _NO_VERIFICATION,
-    66: _NO_VERIFICATION,
-    67: _NO_GROUPS,
-    68: _NO_GROUPS,
-    69: _NO_GROUPS,
-    70: _NO_GROUPS,
-    72: _NO_VERIFICATION,
-    73: _NO_VERIFICATION,
     83: (10182, "Failed to request smart components: there is no consolidated quote here."),
-    84: _NO_NEWS,
-    86: _NO_NEWS,
-    88: _NO_HISTOGRAM,
-    89: _NO_HISTOGRAM,
-    96: _NO_TICKS,
     97: (10189, "Failed to request tick-by-tick data:tick-by-tick data is not available."),
     98: (300, "Can't find EId with tickerId"),
-    100: _NO_NEWS,
-    101: _NO_NEWS,
-    102: _NO_NEWS,
-    103: _NO_NEWS,
     106: (300, "Can't find EId with tickerId"),
     107: (300, "Can't find EId with tickerId"),
 }

@@ -104,10 +104,6 @@ def current_time_millis(millis: int) -> Message:
     return Plain(values=(109, millis))
 
 
-def scanner_parameters(xml: str) -> Message:
-    return Plain(values=(19, 1, xml))
-
-
 def option_parameters_end(req_id: int) -> Message:
     """Ends the list of option chains; alone, it says that there are none."""
     return Plain(values=(76, req_id))
@@ -119,10 +115,6 @@ def no_soft_dollar_tiers(req_id: int) -> Message:
 
 def no_depth_exchanges() -> Message:
     return Plain(values=(80, 0))
-
-
-def no_news_providers() -> Message:
-    return Plain(values=(85, 0))
 
 
 def user_info(req_id: int, white_branding_id: str) -> Message:
