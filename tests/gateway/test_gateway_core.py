@@ -189,14 +189,14 @@ def test_an_instrument_that_fails_costs_the_others_nothing(
     for number, con_id in enumerate((8314, AAPL, 272093)):
         client.send(message(1, 11, number, con_id, *[""] * 11, 0, "", 0, 0, ""))
     client.heard()
-    on_quote = core.exchange.on_quote
+    show = core.exchange.show
 
-    def poisoned(quote: MarketQuote) -> list[Event]:
+    def poisoned(quote: MarketQuote) -> Iterator[list[Event]]:
         if quote.con_id == 8314:
             raise ArithmeticError("poison")
-        return on_quote(quote)
+        return show(quote)
 
-    monkeypatch.setattr(core.exchange, "on_quote", poisoned)
+    monkeypatch.setattr(core.exchange, "show", poisoned)
     for _ in range(3):
         pump(core, clock.advance(timedelta(seconds=1)))
         assert {fields[2] for fields in client.heard() if fields[0] in "12"} == {"1", "2"}

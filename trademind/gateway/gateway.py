@@ -12,7 +12,7 @@ which is emptied by further steps. No single step takes long.
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -242,9 +242,14 @@ class PaperGateway:
         req_id = request_id(fields, session.version)
         if link.is_cut_off(self, session, message_id(fields), req_id):
             return
-        try:
+        now = self.clock.now()
+        if self.exchange.is_due(now):
             # A request of the new day must not find the last one's orders.
-            self.commit(self.exchange.roll(self.clock.now()))
+            self.chores.append(self._pass_time(now))
+        self.when_settled(session, req_id, lambda: self._answer(session, fields, req_id))
+
+    def _answer(self, session: Session, fields: Sequence[str], req_id: int) -> None:
+        try:
             request = read_request(fields, session.version)
             if not limits.is_too_often(self, session, request):
                 HANDLERS[type(request)](self, session, request)
@@ -252,8 +257,21 @@ class PaperGateway:
             session.error(req_id, codes.UNKNOWN_MESSAGE, codes.UNKNOWN_MESSAGE_TEXT)
         except FieldError as error:
             session.error(req_id, codes.READING, f"Error reading request. Unable to parse data. {error}")
-        except Exception as error:  # noqa: BLE001 - the edge of a connection, see _failed
-            self._failed(session, req_id, error)
+
+    def when_settled(self, session: Session, req_id: int, work: Callable[[], None]) -> None:
+        """Do something for a client once the exchange has finished what it is at: at once, or as a chore."""
+
+        def do() -> Iterator[None]:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - the edge of a connection, see _failed
+                self._failed(session, req_id, error)
+            yield
+
+        if self.chores:
+            self.chores.append(do())
+        else:
+            next(do())
 
     def _work(self, session: Session) -> bool:
         """Do a part of the first long answer that is in the making."""
@@ -292,8 +310,26 @@ class PaperGateway:
         if shown == quote:
             return shown
         self._shown[instrument.con_id] = quote
-        self.commit(self.exchange.on_quote(quote))
+        self._commit_in_steps(self.exchange.show(quote))
         return quote
+
+    def _commit_in_steps(self, steps: Iterator[Sequence[Event]]) -> None:
+        """Have the exchange do the first part of something; the rest of it, if there is any, is a chore."""
+
+        def rest() -> Iterator[None]:
+            for events in steps:
+                self.commit(events)
+                yield
+
+        doing = rest()
+        next(doing, None)
+        if self.exchange.is_busy:
+            self.chores.append(doing)
+
+    def _pass_time(self, now: datetime) -> Iterator[None]:
+        for events in self.exchange.pass_time(now):
+            self.commit(events)
+            yield
 
     def commit(self, events: Sequence[Event]) -> None:
         """Write down what the exchange has done, then let the clients that may know be told.
@@ -350,12 +386,12 @@ class PaperGateway:
     def pump_steps(self, now: datetime) -> Iterator[None]:
         """Move the market to `now` and bring every client up to date, in small steps, between which other
         work can be done. What fails for one instrument or one client goes on for the others."""
-        while self.chores:
-            self._do_chore()
-            yield
+        yield from self._chores_first()
         self.timeline.attend(now)
         self.notify(self.connectivity.due(now))
-        yield from self._guarded("the day", self._roll(now))
+        if self.exchange.is_due(now):
+            self.chores.append(self._pass_time(now))
+            yield from self._chores_first()
         wanted = self.exchange.needs_quotes().union(*(session.watched() for session in self.sessions))
         for con_id in sorted(wanted):
             instrument = self.universe.by_con_id(con_id)
@@ -364,12 +400,14 @@ class PaperGateway:
         for session in self._started():
             yield from self._guarded(str(session), self._update(session, now))
 
-    def _roll(self, now: datetime) -> Iterator[None]:
-        self.commit(self.exchange.roll(now))
-        yield
+    def _chores_first(self) -> Iterator[None]:
+        while self.chores:
+            self._do_chore()
+            yield
 
     def move(self, instrument: Instrument) -> Iterator[None]:
         """Bring one instrument's market up to date, for the exchange and for every client, in steps."""
+        yield from self._chores_first()
         quote = self.refresh(instrument)
         yield
         if self.connectivity.farms[Farm.MARKET] is FarmState.BROKEN:

@@ -21,6 +21,7 @@ from trademind.clock import Clock, SystemClock, speed_of
 from trademind.gateway.admin import AdminSocket
 from trademind.gateway.connectivity import DailyReset
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
+from trademind.gateway.engine.fills import FRIENDLY, FillModel
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.entitlements import ALL_LIVE, Entitlements
@@ -253,6 +254,7 @@ class PaperGatewayServer:
         hours: When its instruments trade; always, unless given.
         entitlements: Whose market data may be seen; everything live, unless given.
         max_clients: How many clients are served at the same time.
+        fills: How orders meet the market.
 
     Raises:
         SettingsError: another gateway uses `data_dir`.
@@ -276,6 +278,7 @@ class PaperGatewayServer:
         hours: MarketHours | None = None,
         entitlements: Entitlements = ALL_LIVE,
         max_clients: int = MAX_CLIENTS,
+        fills: FillModel = FRIENDLY,
     ) -> None:
         self.host = host
         self._asked_port = port
@@ -288,6 +291,7 @@ class PaperGatewayServer:
         self._attending: asyncio.TimerHandle | None = None
         self._moving = asyncio.Lock()
         self._hours = hours or AlwaysOpen()
+        self._fills = fills
         self._feed = feed or SyntheticFeed(seed, self._hours)
         self._entitlements = entitlements
         self.max_clients = max_clients
@@ -308,6 +312,8 @@ class PaperGatewayServer:
                 clock=self._clock,
                 universe=universe,
                 commissions=self._commissions,
+                hours=self._hours,
+                fills=self._fills,
             )
             self.core = PaperGateway(
                 exchange=exchange,

@@ -28,6 +28,8 @@ from trademind.errors import SettingsError
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.currencies import BASE
 from trademind.gateway.engine.exchange import PaperExchange
+from trademind.gateway.engine.fills import FRIENDLY, FillModel
+from trademind.gateway.engine.hours import MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.journal import AccountState, ExchangeState, Record
 from trademind.gateway.jsonfields import Json
@@ -273,6 +275,8 @@ def open_exchange(
     clock: Clock,
     universe: Universe,
     commissions: CommissionSchedule = FIXED,
+    hours: MarketHours | None = None,
+    fills: FillModel = FRIENDLY,
 ) -> PaperExchange:
     """The stored accounts' exchange, or a new one's. The store must be open.
 
@@ -282,6 +286,8 @@ def open_exchange(
     Args:
         cash: Opening balance of the one account, or of several by their ids.
         commissions: What trades cost from here on.
+        hours: When markets are open; always, when not given.
+        fills: How orders meet the market.
 
     Raises:
         SettingsError: `cash` is not what the accounts, which have traded, were opened with; or the stored
@@ -292,12 +298,23 @@ def open_exchange(
 
     def restored(state: ExchangeState, records: Iterable[Record]) -> PaperExchange:
         return PaperExchange.restored(
-            state, records, clock=clock, instruments=universe.instruments, commissions=commissions
+            state,
+            records,
+            clock=clock,
+            instruments=universe.instruments,
+            commissions=commissions,
+            hours=hours,
+            fills=fills,
         )
 
     if stored is None:
         exchange = PaperExchange(
-            accounts=accounts, clock=clock, instruments=universe.instruments, commissions=commissions
+            accounts=accounts,
+            clock=clock,
+            instruments=universe.instruments,
+            commissions=commissions,
+            hours=hours,
+            fills=fills,
         )
     else:
         try:

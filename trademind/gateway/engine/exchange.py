@@ -337,17 +337,22 @@ class PaperExchange:
     def pass_time(self, now: datetime) -> Iterator[list[Event]]:
         """The same in steps, as with `show`."""
         self._finish()
-        if not self._is_due(now):
+        if not self.is_due(now):
             return iter([self._floor.take_events()] if self._floor.events else [])
         return self._in_steps(self._pass_time(now))
 
     # Time
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command that works in steps has something left to do."""
+        return self._unfinished is not None
+
     def _begin(self) -> None:
         """Before a command: the rest of the one before it, and what is due."""
         now = self._clock.now()
         self._finish()
-        if self._is_due(now):
+        if self.is_due(now):
             for _ in self._pass_time(now):
                 pass
         self._floor.now = now
@@ -358,7 +363,8 @@ class PaperExchange:
             for _ in rest:
                 pass
 
-    def _is_due(self, now: datetime) -> bool:
+    def is_due(self, now: datetime) -> bool:
+        """Whether something happens by the clock until `now`."""
         due = self._floor.agenda.next
         return now >= self._day_ends or (due is not None and now >= due)
 

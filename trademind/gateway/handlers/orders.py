@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from trademind.gateway import codes
-from trademind.gateway.engine.model import Event, OrderError, OrderReported, PaperOrder, Preview
+from trademind.gateway.engine.model import Event, OrderError, OrderReported, PaperOrder, Preview, Ticket
 from trademind.gateway.handlers import order_reports as reports
 from trademind.gateway.handlers.contracts import find, find_all
 from trademind.gateway.handlers.tickets import OrderRefused, check_request, rejected, ticket_of
@@ -46,14 +46,20 @@ def place(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> Non
         session.error(request.order_id, refused.code, refused.text)
         return
     gateway.refresh(instrument)
-    if not request.terms.what_if:
-        gateway.commit(gateway.exchange.place(ticket))
-        return
+    if request.terms.what_if:
+        gateway.when_settled(session, request.order_id, lambda: _preview(gateway, session, ticket))
+    else:
+        gateway.when_settled(
+            session, request.order_id, lambda: gateway.commit(gateway.exchange.place(ticket))
+        )
+
+
+def _preview(gateway: "PaperGateway", session: Session, ticket: Ticket) -> None:
     outcome = gateway.exchange.preview(ticket)
     if isinstance(outcome, Preview):
         session.send(reports.preview_message(ticket, outcome))
     else:
-        session.error(request.order_id, outcome.code, outcome.message)
+        session.error(ticket.order_id, outcome.code, outcome.message)
 
 
 def _check_id(gateway: "PaperGateway", session: Session, order_id: int) -> None:
