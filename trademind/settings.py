@@ -74,8 +74,16 @@ class PaperSettings(_Group):
     """The synthetic market is a function of this number: same seed, same prices."""
     port: int = Field(default=0, ge=0, le=65535)
     """Port on loopback; 0 takes a free one."""
-    feed: Literal["synthetic"] = "synthetic"
-    """Where its prices come from."""
+    feed: Literal["synthetic", "replay"] = "synthetic"
+    """Where its prices come from: a function of the seed, or recorded ones."""
+    replay_file: Path | None = None
+    """Recorded bars or ticks: a CSV or Parquet file, or a directory of them."""
+    loop: bool = False
+    """Whether the recording begins anew when it is over."""
+    others: Literal["none", "synthetic"] = "none"
+    """What there is of instruments that are not in the recording."""
+    actions: Path | None = None
+    """A CSV file of dividends and splits."""
     pacing: bool = True
     """Whether IB's limits apply: 50 messages a second, history, 100 market data lines."""
     daily_reset: time | None = None
@@ -87,9 +95,9 @@ class PaperSettings(_Group):
     speed: float = Field(default=1, gt=0, le=MAX_SPEED)
     """Seconds of the market in one of the world's."""
     start: datetime | None = None
-    """When the market starts; now, unless given. Without a time zone it is New York's time."""
+    """When the market starts, if not now or with the recording; without a time zone it is New York's time."""
 
-    @field_validator("daily_reset", "start", mode="before")
+    @field_validator("daily_reset", "start", "replay_file", "actions", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value

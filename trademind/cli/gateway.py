@@ -13,7 +13,7 @@ import typer
 
 from trademind.cli import gateway_control
 from trademind.cli.listening import cannot_listen, configure_logging
-from trademind.cli.market_options import Hours, Speed, Start, group
+from trademind.cli.market_options import Actions, Feed, File, Hours, Loop, Others, Speed, Start, group
 from trademind.cli.output import Json, print_json, reporting
 from trademind.errors import SettingsError
 from trademind.settings import Settings, is_loopback, load_settings
@@ -50,6 +50,11 @@ def start(
         bool | None,
         typer.Option("--pacing/--no-pacing", help="Whether IB's limits apply, such as 50 messages a second."),
     ] = None,
+    feed: Feed = None,
+    file: File = None,
+    loop: Loop = None,
+    others: Others = None,
+    actions: Actions = None,
     hours: Hours = None,
     speed: Speed = None,
     start: Start = None,
@@ -65,6 +70,11 @@ def start(
             seed=seed,
             port=port,
             pacing=pacing,
+            feed=feed,
+            replay_file=file,
+            loop=loop,
+            others=others,
+            actions=actions,
             hours=hours,
             speed=speed,
             start=start,

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,25 @@ class HoursKind(StrEnum):
     EXCHANGE = "exchange"
 
 
+class FeedKind(StrEnum):
+    SYNTHETIC = "synthetic"
+    REPLAY = "replay"
+
+
+class OthersKind(StrEnum):
+    NONE = "none"
+    SYNTHETIC = "synthetic"
+
+
+Feed = Annotated[
+    FeedKind | None, typer.Option(help="Where the paper market's prices come from; replay with --file.")
+]
+File = Annotated[
+    Path | None, typer.Option("--file", help="Recorded bars or ticks: CSV or Parquet, or a directory.")
+]
+Loop = Annotated[bool | None, typer.Option("--loop/--no-loop", help="Whether a replay begins anew.")]
+Others = Annotated[OthersKind | None, typer.Option(help="What there is of instruments not in --file.")]
+Actions = Annotated[Path | None, typer.Option(help="CSV of dividends and splits: date,symbol,type,value.")]
 Hours = Annotated[
     HoursKind | None,
     typer.Option(help="When the paper market trades: always, or by the exchanges' calendars."),

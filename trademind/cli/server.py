@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from trademind.cli.listening import configure_logging, listen
-from trademind.cli.market_options import Hours, Speed, Start, group
+from trademind.cli.market_options import Actions, Feed, File, Hours, Loop, Others, Speed, Start, group
 from trademind.cli.output import Json, reporting
 from trademind.settings import load_settings
 
@@ -22,6 +22,11 @@ def _group() -> None: ...
 def start(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
+    feed: Feed = None,
+    file: File = None,
+    loop: Loop = None,
+    others: Others = None,
+    actions: Actions = None,
     hours: Hours = None,
     speed: Speed = None,
     start_at: Start = None,
@@ -31,7 +36,17 @@ def start(
     with reporting(as_json):
         settings = load_settings(
             **group("server", host=host, port=port),
-            **group("paper", hours=hours, speed=speed, start=start_at),
+            **group(
+                "paper",
+                feed=feed,
+                replay_file=file,
+                loop=loop,
+                others=others,
+                actions=actions,
+                hours=hours,
+                speed=speed,
+                start=start_at,
+            ),
         )
         configure_logging(settings.server.log_level)
         # Before the session opens: a second server must not disturb the first one's.

@@ -1,14 +1,32 @@
 """The paper gateway as the settings describe it: its clock, its hours, its market."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from trademind.clock import AcceleratedClock, Clock, SystemClock
+from trademind.errors import SettingsError
 from trademind.gateway.calendars import market_hours
 from trademind.gateway.connectivity import DailyReset
+from trademind.gateway.engine.hours import MarketHours
+from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.entitlements import Access, Entitlements
+from trademind.gateway.feeds.base import Feed
+from trademind.gateway.feeds.replay import ReplayFeed
+from trademind.gateway.feeds.synthetic import SyntheticFeed
+from trademind.gateway.feeds.tape_files import read_tapes
 from trademind.gateway.pacing import UNPACED, Pacing
 from trademind.gateway.server import PaperGatewayServer
 from trademind.settings import PaperSettings
+
+
+@dataclass(frozen=True, slots=True)
+class _Market:
+    """What is traded, at which prices, and from when on if not from now."""
+
+    universe: Universe
+    feed: Feed
+    start: datetime | None = None
 
 
 def paper_gateway(
@@ -17,8 +35,10 @@ def paper_gateway(
     """A paper gateway that is not open yet; `port` wins over the settings'.
 
     Raises:
-        SettingsError: something that the settings ask for is not installed.
+        SettingsError: something that the settings ask for is not installed, or a file cannot be read.
     """
+    hours = market_hours(paper.hours)
+    market = _recorded(paper, hours) if paper.feed == "replay" else _synthetic(paper, hours)
     return PaperGatewayServer(
         host=host,
         port=paper.port if port is None else port,
@@ -26,15 +46,32 @@ def paper_gateway(
         accounts=paper.accounts,
         seed=paper.seed,
         data_dir=data_dir,
-        clock=_clock(paper),
-        hours=market_hours(paper.hours),
+        clock=_clock(paper, market),
+        feed=market.feed,
+        hours=hours,
+        universe=market.universe,
         pacing=Pacing() if paper.pacing else UNPACED,
         entitlements=Entitlements({symbol: Access(each) for symbol, each in paper.market_data.items()}),
         reset=None if paper.daily_reset is None else DailyReset(at=paper.daily_reset),
     )
 
 
-def _clock(paper: PaperSettings) -> Clock:
-    if paper.speed == 1 and paper.start is None:
+def _synthetic(paper: PaperSettings, hours: MarketHours) -> _Market:
+    return _Market(Universe(), SyntheticFeed(paper.seed, hours))
+
+
+def _recorded(paper: PaperSettings, hours: MarketHours) -> _Market:
+    if paper.replay_file is None:
+        raise SettingsError(
+            "TRADEMIND_PAPER__REPLAY_FILE: a replay needs a file of recorded prices; give one, or --file"
+        )
+    others = SyntheticFeed(paper.seed, hours) if paper.others == "synthetic" else None
+    feed = ReplayFeed(read_tapes(paper.replay_file), loop=paper.loop, others=others)
+    return _Market(Universe(feed.instruments), feed, feed.start)
+
+
+def _clock(paper: PaperSettings, market: _Market) -> Clock:
+    start = paper.start or market.start
+    if paper.speed == 1 and start is None:
         return SystemClock()
-    return AcceleratedClock(paper.speed, paper.start)
+    return AcceleratedClock(paper.speed, start)

@@ -255,6 +255,7 @@ class PaperGatewayServer:
         entitlements: Whose market data may be seen; everything live, unless given.
         max_clients: How many clients are served at the same time.
         fills: How orders meet the market.
+        universe: What can be traded; everything that is listed, unless given.
 
     Raises:
         SettingsError: another gateway uses `data_dir`.
@@ -279,6 +280,7 @@ class PaperGatewayServer:
         entitlements: Entitlements = ALL_LIVE,
         max_clients: int = MAX_CLIENTS,
         fills: FillModel = FRIENDLY,
+        universe: Universe | None = None,
     ) -> None:
         self.host = host
         self._asked_port = port
@@ -292,6 +294,7 @@ class PaperGatewayServer:
         self._moving = asyncio.Lock()
         self._hours = hours or AlwaysOpen()
         self._fills = fills
+        self._universe = universe
         self._feed = feed or SyntheticFeed(seed, self._hours)
         self._entitlements = entitlements
         self.max_clients = max_clients
@@ -304,7 +307,7 @@ class PaperGatewayServer:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            universe = Universe()
+            universe = self._universe or Universe()
             store = stack.enter_context(AccountStore(self._data_dir))
             exchange = open_exchange(
                 store,

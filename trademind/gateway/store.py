@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import date
 from decimal import Decimal
 from io import FileIO
 from pathlib import Path
@@ -27,7 +28,7 @@ from trademind.clock import Clock
 from trademind.errors import SettingsError
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.currencies import BASE
-from trademind.gateway.engine.exchange import PaperExchange
+from trademind.gateway.engine.exchange import PaperExchange, exchange_date
 from trademind.gateway.engine.fills import FRIENDLY, FillModel
 from trademind.gateway.engine.hours import MarketHours
 from trademind.gateway.engine.instruments import Universe
@@ -291,7 +292,7 @@ def open_exchange(
 
     Raises:
         SettingsError: `cash` is not what the accounts, which have traded, were opened with; or the stored
-            accounts cannot be read, or not be written.
+            accounts cannot be read, or not be written, or are ahead of the clock.
     """
     accounts = cash if isinstance(cash, Mapping) else {ACCOUNT_ID: cash}
     stored = store.read(universe)
@@ -324,10 +325,21 @@ def open_exchange(
         opened = {each.account_id: each.opening_cash for each in exchange.accounts.values()}
         if opened != accounts:
             exchange = restored(_with_accounts(exchange.state(), accounts), ())
+        _must_not_be_ahead(exchange.state().day, clock)
     exchange.roll(clock.now())
     exchange.journal.clear()
     store.write(exchange.state())
     return exchange
+
+
+def _must_not_be_ahead(day: date, clock: Clock) -> None:
+    """An account's time goes on only; a market that starts before would find it in its future."""
+    today = exchange_date(clock.now())
+    if day > today:
+        raise SettingsError(
+            f"the paper account has traded until {day}, but its market starts on {today}; give a later "
+            "TRADEMIND_PAPER__START, another TRADEMIND_DATA_DIR, or forget it with: trademind gateway reset"
+        )
 
 
 def _with_accounts(state: ExchangeState, wanted: Mapping[str, Decimal]) -> ExchangeState:
