@@ -203,6 +203,15 @@ def test_an_adjusted_stop(client: OrderClient, desk: Desk) -> None:
     assert story(client.hear())[-4:] == filled(1, 10, 154.0)
 
 
+def test_a_time_without_its_zone_is_warned_of(client: OrderClient) -> None:
+    heard = client.place(1, "BUY", 10, "LMT", lmtPrice=100.0, goodAfterTime="20261123 15:00:00")
+
+    assert heard.errors() == [(1, 2174)]
+    assert client.open_orders()[1].goodAfterTime == "20261123 15:00:00 US/Eastern"
+    for said in ("20261123 15:00:00 US/Eastern", "20261123-20:00:00"):
+        assert client.place(1, "BUY", 10, "LMT", lmtPrice=100.0, goodAfterTime=said).errors() == []
+
+
 def test_all_or_none(client: OrderClient, desk: Desk) -> None:
     client.place(1, "BUY", 2000, "LMT", lmtPrice=150.0, allOrNone=True)
 

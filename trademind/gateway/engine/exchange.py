@@ -29,6 +29,7 @@ from trademind.gateway.engine.booking import Ids, leg_prices, leg_side, legs_are
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.corporate_actions import CorporateAction, Split, name_of
 from trademind.gateway.engine.currencies import BASE, Rates
+from trademind.gateway.engine.exercise import check_exercise, exercise
 from trademind.gateway.engine.fills import FRIENDLY, FillModel
 from trademind.gateway.engine.floor import Floor
 from trademind.gateway.engine.groups import MAX_MEMBERS, group_of, parent_of
@@ -46,7 +47,9 @@ from trademind.gateway.engine.journal import (
 from trademind.gateway.engine.margin import reserve_price
 from trademind.gateway.engine.model import (
     AccountFigures,
+    CommissionReported,
     Event,
+    Executed,
     IBStatus,
     Instrument,
     MarketQuote,
@@ -313,6 +316,39 @@ class PaperExchange:
             if name in self._floor.families.staged:
                 self._drop_staged(name)
         return self._floor.take_events()
+
+    def exercise(
+        self,
+        option: Instrument,
+        quantity: Decimal,
+        *,
+        account: str,
+        client_id: int,
+        order_id: int,
+        override: bool,
+    ) -> list[Event]:
+        """Exercise options that an account holds; `override` where they are out of the money.
+
+        Executions and errors carry `order_id`, which uses up no id.
+        """
+        self._begin()
+        floor, books = self._floor, self.accounts[account]
+        market = None if option.underlying is None else floor.quote(option.underlying.con_id)
+        outcome: list[PaperExecution] | rules.Problem | None
+        outcome = check_exercise(books, option, quantity, market, override=override)
+        if outcome is None:
+            outcome = exercise(
+                books, option, quantity, self._ids, client_id=client_id, order_id=order_id, now=floor.now
+            )
+        if isinstance(outcome, tuple):
+            floor.events.append(OrderError(client_id, order_id, *outcome))
+            return floor.take_events()
+        for execution in outcome:
+            floor.executions.append(execution)
+            self.journal.append(execution)
+            floor.events += (Executed(execution), CommissionReported(execution))
+        floor.events += (PortfolioChanged(account=account, instrument=each.instrument) for each in outcome)
+        return floor.take_events()
 
     def on_quote(self, quote: MarketQuote) -> list[Event]:
         """The market moved: fresh liquidity, triggers, fills, and positions at the new price."""
@@ -598,6 +634,7 @@ class PaperExchange:
                 )
             floor.executions.append(record)
             self._ids.seen_execution(record.exec_id)
+            self._ids.seen(record.perm_id)
         elif isinstance(record, DayStarted):
             self._start_day(record)
         elif isinstance(record, ActionTaken):

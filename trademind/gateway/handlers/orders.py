@@ -7,7 +7,7 @@ from trademind.gateway import codes
 from trademind.gateway.engine.model import Event, OrderError, OrderReported, PaperOrder, Preview, Ticket
 from trademind.gateway.handlers import order_reports as reports
 from trademind.gateway.handlers.contracts import find, find_all
-from trademind.gateway.handlers.tickets import OrderRefused, check_request, rejected, ticket_of
+from trademind.gateway.handlers.tickets import OrderRefused, check_request, implies_zone, rejected, ticket_of
 from trademind.gateway.session import MASTER_CLIENT_ID, Session
 from trademind.gateway.wire import orders as wire
 from trademind.gateway.wire.contracts import WireContract
@@ -45,6 +45,8 @@ def place(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> Non
     except OrderRefused as refused:
         session.error(request.order_id, refused.code, refused.text)
         return
+    if implies_zone(request.terms):
+        session.error(request.order_id, codes.IMPLIED_TIME_ZONE, codes.IMPLIED_TIME_ZONE_TEXT)
     gateway.refresh(instrument)
     if request.terms.what_if:
         gateway.when_settled(session, request.order_id, lambda: _preview(gateway, session, ticket))

@@ -30,9 +30,10 @@ from trademind.gateway.wire.order_terms import (
     WireAdjustment,
     WireCondition,
     WirePriceCondition,
+    WireTimeCondition,
 )
 from trademind.gateway.wire.place_order import PlaceOrder
-from trademind.gateway.wire.times import parse_moment
+from trademind.gateway.wire.times import has_zone, parse_moment
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
@@ -263,6 +264,12 @@ def _moment(text: str, *, end_of_day: bool = False) -> datetime:
         return parse_moment(text, end_of_day=end_of_day)
     except ValueError:
         raise OrderRefused(codes.INVALID_DATE, codes.INVALID_DATE_TEXT) from None
+
+
+def implies_zone(terms: OrderTerms) -> bool:
+    """Whether a time of the order leaves its zone unsaid, of which IB warns."""
+    times = [each.time for each in terms.conditions if isinstance(each, WireTimeCondition)]
+    return not all(has_zone(each) for each in (*times, terms.good_after, terms.good_till) if each)
 
 
 def _condition(gateway: "PaperGateway", wire: WireCondition) -> Condition:

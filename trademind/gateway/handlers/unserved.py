@@ -21,7 +21,6 @@ ERRORS: Mapping[int, tuple[int, str]] = {
     11: (310, "Can't find the subscribed market depth with tickerId"),
     18: _NOT_AN_ADVISER,
     19: _NOT_AN_ADVISER,
-    21: _NO_OPTIONS,
     50: (420, "Invalid Real-time Query:Real-time bars are not available."),
     51: (300, "Can't find EId with tickerId"),
     54: _NO_OPTIONS,

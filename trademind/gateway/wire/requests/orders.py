@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from trademind.gateway.wire import versions
+from trademind.gateway.wire.contracts import WireContract
 from trademind.gateway.wire.fields import FieldError, FieldReader
 from trademind.gateway.wire.place_order import read_place_order
 from trademind.gateway.wire.requests.spec import Bare, RequestSpec, bare
@@ -28,6 +30,20 @@ class ExecutionsRequest:
     side: str
     specific_dates: tuple[str, ...] = ()
     last_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExerciseRequest:
+    """Exercise options, or have them lapse."""
+
+    req_id: int
+    contract: WireContract
+    action: int
+    """1 exercise, 2 lapse."""
+    quantity: int
+    account: str
+    override: bool
+    """Do it although it makes no sense: exercise out of the money, lapse in the money."""
 
 
 class OpenOrdersRequest(Bare):
@@ -85,6 +101,38 @@ def _executions(reader: FieldReader, version: int) -> ExecutionsRequest:
     )
 
 
+def _exercise(reader: FieldReader, version: int) -> ExerciseRequest:
+    reader.skip()
+    req_id = reader.integer()
+    request = ExerciseRequest(
+        req_id=req_id,
+        contract=_contract_without_primary_exchange(reader),
+        action=reader.integer(),
+        quantity=reader.integer(),
+        account=reader.name("account"),
+        override=reader.flag(),
+    )
+    # Manual order time, customer account, professional customer: by the version.
+    reader.skip(reader.remaining)
+    return request
+
+
+def _contract_without_primary_exchange(reader: FieldReader) -> WireContract:
+    return WireContract(
+        con_id=reader.integer(),
+        symbol=reader.text(),
+        sec_type=reader.text(),
+        last_trade_date=reader.text(),
+        strike=reader.number() or Decimal(0),
+        right=reader.text(),
+        multiplier=reader.text(),
+        exchange=reader.text(),
+        currency=reader.text(),
+        local_symbol=reader.text(),
+        trading_class=reader.text(),
+    )
+
+
 def _auto_open_orders(reader: FieldReader, version: int) -> AutoOpenOrdersRequest:
     reader.skip()
     return AutoOpenOrdersRequest(reader.flag())
@@ -101,7 +149,7 @@ REQUESTS: Mapping[int, RequestSpec] = {
     7: RequestSpec("reqExecutions", 2, _executions),
     15: RequestSpec("reqAutoOpenOrders", None, _auto_open_orders),
     16: RequestSpec("reqAllOpenOrders", None, bare(AllOpenOrdersRequest)),
-    21: RequestSpec("exerciseOptions", 2),
+    21: RequestSpec("exerciseOptions", 2, _exercise),
     58: RequestSpec("reqGlobalCancel", None, bare(GlobalCancel)),
     99: RequestSpec("reqCompletedOrders", None, _completed_orders),
 }
