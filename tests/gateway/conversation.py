@@ -90,7 +90,13 @@ class LibraryClient:
 
     def ask(self, name: str, *args: Any) -> Heard:
         """Call a method of the library's client, and hear what comes back at once."""
-        return self.send(*self._wire.write(name, *args))
+        self.post(name, *args)
+        return self.hear()
+
+    def post(self, name: str, *args: Any) -> None:
+        """Have a request received, and nothing done about it yet."""
+        fields = self._wire.write(name, *args)
+        self.session.connection.receive_data(encode_frame(encode_fields(fields)))
 
     def send(self, *fields: Any) -> Heard:
         """Send what no library would."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from math import log, sqrt
 from statistics import stdev
 from typing import Final
@@ -61,6 +62,8 @@ VOLATILITY_DAYS: Final = 30
 """Daily returns that a historical volatility is made of."""
 VOLATILITY_LOOKBACK: Final = timedelta(days=60)
 """Days in which that many daily returns are found, weekends and holidays included."""
+_MONTH = timedelta(days=32)
+"""The longest bar's days follow its beginning."""
 _PLACES = Decimal("0.000001")
 NO_FIGURE: Final = Decimal(-1)
 
@@ -163,6 +166,8 @@ class Volatility:
         self._year = days_a_year
         self._closes: list[tuple[date, float]] = []
         self._covered: tuple[datetime, datetime] | None = None
+        """For which moments, in their order, the closes that are needed have been looked at."""
+        self._known_at: dict[tuple[date, date], Decimal] = {}
 
     def figures(self, bar: FeedBar) -> Figures:
         """The volatility known when the bar began, and those known at the end of each of its days."""
@@ -176,22 +181,33 @@ class Volatility:
 
     def _known(self, at: datetime, *, before: date = date.max, after: date = date.max) -> Decimal:
         """The volatility before a day, or after it."""
-        self._cover(at)
-        closes = [close for day, close in self._closes if day < before and day <= after]
-        returns = [
-            log(later / earlier)
-            for earlier, later in zip(closes[-VOLATILITY_DAYS - 1 :], closes[-VOLATILITY_DAYS:], strict=False)
-        ]
+        known = self._known_at.get((before, after))
+        if known is None:
+            self._cover(at)
+            closes = [close for day, close in self._closes if day < before and day <= after]
+            known = self._known_at[before, after] = self._of(closes[-VOLATILITY_DAYS - 1 :])
+        return known
+
+    def _of(self, closes: list[float]) -> Decimal:
+        returns = [log(later / earlier) for earlier, later in pairwise(closes)]
         past = stdev(returns) * sqrt(self._year) if len(returns) > 1 else self._usual
         known = (past + self._usual) / 2 if self._implied else past
         return Decimal(repr(known)).quantize(_PLACES)
 
     def _cover(self, at: datetime) -> None:
-        """Look at the daily closes around a moment, unless they have been looked at."""
-        if self._covered is not None and self._covered[0] <= at < self._covered[1]:
-            return
-        until = at + VOLATILITY_LOOKBACK
-        bars = self._daily(at - VOLATILITY_LOOKBACK, until)
-        self._closes = [(bar.start.astimezone(EASTERN).date(), float(bar.close)) for bar in bars]
-        # The days of the longest bar, a month, follow its beginning.
-        self._covered = (at, until - timedelta(days=32))
+        """Look at the daily closes around a moment, as far as they have not been looked at."""
+        since, until = at - VOLATILITY_LOOKBACK, at + _MONTH
+        if self._covered is not None and self._covered[0] <= at:
+            if until <= self._covered[1]:
+                return
+            since = max(since, self._covered[1])
+            first = (at - VOLATILITY_LOOKBACK).date()
+            self._closes = [each for each in self._closes if each[0] >= first]
+        else:
+            self._closes = []
+        # Further ahead than needed, so that there is nothing to look at for the bars that follow.
+        until += _MONTH
+        self._closes += [
+            (bar.start.astimezone(EASTERN).date(), float(bar.close)) for bar in self._daily(since, until)
+        ]
+        self._covered = (at, until)

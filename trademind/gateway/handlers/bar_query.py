@@ -151,7 +151,7 @@ def read_end(text: str, now: datetime, what: str = "End") -> datetime:
     if not text.strip():
         return now
     try:
-        return min(parse_moment(text, end_of_day=True), now)
+        return min(parse_moment(text, end_of_day=what == "End"), now)
     except (ValueError, OverflowError) as error:
         text = (
             f"{what} Date/Time: The date, time, or time-zone entered is invalid. The correct format is "

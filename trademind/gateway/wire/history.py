@@ -1,4 +1,4 @@
-"""Messages of the past of a market: bars, and the moment its history begins."""
+"""Messages of the past of a market: bars, ticks, sessions, volume by price, where its history begins."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -80,3 +80,62 @@ class HistoricalSchedule(Message):
         yield from (106, self.req_id, self.start, self.end, self.time_zone, len(self.sessions))
         for session in self.sessions:
             yield from session
+
+
+@dataclass(frozen=True, slots=True)
+class HistoricalTicks(Message):
+    """Midpoints: seconds since 1970, price. They have no size."""
+
+    req_id: int
+    ticks: tuple[tuple[int, Decimal], ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (96, self.req_id, len(self.ticks))
+        for second, price in self.ticks:
+            yield from (second, 0, price, 0)
+        yield 1  # nothing follows
+
+
+@dataclass(frozen=True, slots=True)
+class HistoricalTicksBidAsk(Message):
+    """Quotes: seconds since 1970, bid, ask, and their sizes."""
+
+    req_id: int
+    ticks: tuple[tuple[int, Decimal, Decimal, Decimal, Decimal], ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (97, self.req_id, len(self.ticks))
+        for second, bid, ask, bid_size, ask_size in self.ticks:
+            yield from (second, 0, bid, ask, bid_size, ask_size)
+        yield 1  # nothing follows
+
+
+UNREPORTED = 2
+"""In the mask of a trade: it counts neither for the volume nor for the number of trades."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoricalTicksLast(Message):
+    """Trades: seconds since 1970, price, size (0: not reported), exchange."""
+
+    req_id: int
+    ticks: tuple[tuple[int, Decimal, Decimal, str], ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (98, self.req_id, len(self.ticks))
+        for second, price, size, exchange in self.ticks:
+            yield from (second, 0 if size else UNREPORTED, price, size, exchange, "")
+        yield 1  # nothing follows
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramData(Message):
+    """Prices and how much was traded at each."""
+
+    req_id: int
+    levels: tuple[tuple[Decimal, int], ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (89, self.req_id, len(self.levels))
+        for level in self.levels:
+            yield from level

@@ -38,6 +38,32 @@ class CancelHeadTimestamp(Number):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramRequest:
+    req_id: int
+    contract: WireContract
+    use_rth: bool
+    period: str
+
+
+class CancelHistogramData(Number):
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoricalTicksRequest:
+    """Forwards from `start`, or backwards from `end` where that is empty."""
+
+    req_id: int
+    contract: WireContract
+    start: str
+    end: str
+    number_of_ticks: int
+    what_to_show: str
+    use_rth: bool
+    ignore_size: bool
+
+
 def _historical_data(reader: FieldReader, version: int) -> HistoricalDataRequest:
     req_id, contract = reader.integer(), read_contract(reader)
     reader.skip()  # include expired
@@ -71,13 +97,34 @@ def _head_timestamp(reader: FieldReader, version: int) -> HeadTimestampRequest:
     )
 
 
+def _histogram(reader: FieldReader, version: int) -> HistogramRequest:
+    req_id, contract = reader.integer(), read_contract(reader)
+    reader.skip()  # include expired
+    return HistogramRequest(req_id=req_id, contract=contract, use_rth=reader.flag(), period=reader.text())
+
+
+def _historical_ticks(reader: FieldReader, version: int) -> HistoricalTicksRequest:
+    req_id, contract = reader.integer(), read_contract(reader)
+    reader.skip()  # include expired
+    return HistoricalTicksRequest(
+        req_id=req_id,
+        contract=contract,
+        start=reader.text(),
+        end=reader.text(),
+        number_of_ticks=reader.integer(),
+        what_to_show=reader.text(),
+        use_rth=reader.flag(),
+        ignore_size=reader.flag(),
+    )
+
+
 REQUESTS: Mapping[int, RequestSpec] = {
     20: RequestSpec("reqHistoricalData", 1, _historical_data),
     25: RequestSpec("cancelHistoricalData", 2, number(CancelHistoricalData)),
     87: RequestSpec("reqHeadTimeStamp", 1, _head_timestamp),
-    88: RequestSpec("reqHistogramData", 1),
-    89: RequestSpec("cancelHistogramData", 1),
+    88: RequestSpec("reqHistogramData", 1, _histogram),
+    89: RequestSpec("cancelHistogramData", 1, number(CancelHistogramData, skip=0)),
     90: RequestSpec("cancelHeadTimeStamp", 1, number(CancelHeadTimestamp, skip=0)),
-    96: RequestSpec("reqHistoricalTicks", 1),
+    96: RequestSpec("reqHistoricalTicks", 1, _historical_ticks),
     107: RequestSpec("cancelHistoricalTicks", 1, since=215),
 }
