@@ -2,37 +2,67 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.gateway.engine.trading import AAPL, EURUSD, MSFT, Floor, fills, market
+from tests.gateway.engine.trading import AAPL, EURUSD, MSFT, START, Floor, fills, market
 from trademind.domain import Side
 from trademind.gateway.engine.book import DEPTH
 from trademind.gateway.engine.commissions import FIXED
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.ledger import cents
-from trademind.gateway.engine.model import Event, Instrument, PaperExecution
+from trademind.gateway.engine.model import Event, Instrument, PaperExecution, PriceCondition, TimeCondition
 
 INSTRUMENTS: tuple[Instrument, ...] = (AAPL, MSFT, EURUSD)
 CASH = Decimal(100_000)
 
 Action = tuple[int, ...]
+KINDS = (
+    "MKT", "LMT", "STP", "STP LMT", "TRAIL", "TRAIL LIMIT", "MIT", "LIT", "MKT PRT", "REL", "PEG MID", "LOC",
+)  # fmt: skip
+
+
+def attributes(what: int, size: int, tick: Decimal) -> dict[str, Any]:
+    """One of the attributes that change how an order fills, or with which others it has to do."""
+    match what:
+        case 1 | 2:
+            return {"oca_group": f"group {what}", "oca_type": what}
+        case 3:
+            return {"all_or_none": True}
+        case 4:
+            return {"display_size": str(max(1, size // 3))}
+        case 5:
+            return {"min_quantity": str(max(1, size // 2))}
+        case 6:
+            return {"parent_id": 1 + size % 20}
+        case 7:
+            return {"hidden": True}
+        case 8:
+            moment = START + timedelta(hours=1)
+            return {"conditions": (TimeCondition(moment=moment, is_more=bool(size % 2)),)}
+        case 9:
+            price = 2000 * tick
+            return {"conditions": (PriceCondition(instrument=MSFT, price=price, is_more=bool(size % 2)),)}
+    return {}
 
 
 def actions() -> st.SearchStrategy[Action]:
-    """(what, instrument, side, kind, size, price offset in ticks, offset of the stop, TIF)."""
+    """(what, instrument, side, kind, size, price offset in ticks, offset of the stop, TIF, attribute)."""
     return st.tuples(
         st.integers(0, 9),
         st.integers(0, 2),
         st.integers(0, 1),
-        st.integers(0, 3),
+        st.integers(0, len(KINDS) - 1),
         st.integers(1, 400),
         st.integers(-30, 30),
         st.integers(-30, 30),
-        st.integers(0, 2),
+        st.integers(0, 3),
+        st.integers(0, 9),
     )
 
 
@@ -66,7 +96,7 @@ class Run:
             self.taken[each.instrument.con_id, each.side] += each.quantity
 
     def act(self, action: Action) -> None:
-        what, which, side, kind, size, offset, stop_offset, tif = action
+        what, which, side, kind, size, offset, stop_offset, tif, attribute = action
         instrument = INSTRUMENTS[which]
         if what == 0:
             self.mid[instrument.con_id] = max(100, self.mid[instrument.con_id] + offset)
@@ -80,19 +110,29 @@ class Run:
             if what == 2 and working:
                 order_id = working[size % len(working)].ticket.order_id
             self.order_id = max(self.order_id, order_id)
-            name = ("MKT", "LMT", "STP", "STP LMT")[kind]
-            self.collect(
-                self.floor.place(
-                    order_id,
-                    ("BUY", "SELL")[side],
-                    size * 50 if what == 3 else size,
-                    name,
-                    limit=str((mid + offset) * tick) if "LMT" in name else None,
-                    stop=str((mid + stop_offset) * tick) if "STP" in name else None,
-                    tif=("DAY", "GTC", "IOC")[tif],
-                    of=instrument,
-                )
+            name = KINDS[kind]
+            trailing = {"trailing_amount": str((1 + abs(offset)) * tick)} if "TRAIL" in name else {}
+            if name == "TRAIL LIMIT":
+                trailing["limit_offset"] = str(abs(stop_offset) * tick)
+            has_limit = name in ("LMT", "STP LMT", "LIT", "LOC")
+            has_stop = name in ("STP", "STP LMT", "MIT", "LIT")
+            ticket = self.floor.ticket(
+                order_id,
+                ("BUY", "SELL")[side],
+                size * 50 if what == 3 else size,
+                name,
+                limit=str((mid + offset) * tick) if has_limit else None,
+                stop=str((mid + stop_offset) * tick) if has_stop else None,
+                tif="DAY" if name == "LOC" else ("DAY", "GTC", "IOC", "FOK")[tif],
+                of=instrument,
+                **trailing,
+                **attributes(attribute, size, tick),
             )
+            if what == 4:
+                before = self.floor.exchange.state()
+                self.floor.exchange.preview(ticket)
+                assert self.floor.exchange.state() == before
+            self.collect(self.floor.exchange.place(ticket))
         self.check()
 
     def check(self) -> None:
@@ -194,12 +234,55 @@ def test_books_agree_over_thousands_of_orders() -> None:
                     rng.randint(0, 9),
                     rng.randint(0, 2),
                     rng.randint(0, 1),
-                    rng.randint(0, 3),
+                    rng.randint(0, len(KINDS) - 1),
                     rng.randint(1, 400),
                     rng.randint(-30, 30),
                     rng.randint(-30, 30),
-                    rng.randint(0, 2),
+                    rng.randint(0, 3),
+                    rng.randint(0, 9),
                 )
             )
         assert len(run.executions) > 100
         run.finish()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    oca_type=st.integers(1, 3),
+    orders=st.lists(st.tuples(st.integers(0, 4), st.integers(-20, 20)), min_size=2, max_size=6),
+    quotes=st.lists(st.tuples(st.integers(-30, 30), st.integers(1, 60)), max_size=12),
+)
+def test_a_group_never_overfills(
+    oca_type: int, orders: list[tuple[int, int]], quotes: list[tuple[int, int]]
+) -> None:
+    """Whatever its orders are, and however many of them one quote reaches."""
+    floor = Floor("10000000")
+    floor.quote("99.99", "100.01", last="100.00", size=7)
+    filled = Decimal(0)
+    for number, (kind, offset) in enumerate(orders, 1):
+        name = ("MKT", "LMT", "STP", "TRAIL", "MIT")[kind]
+        price = str(Decimal(10000 + offset) / 100)
+        events = floor.place(
+            number,
+            "BUY",
+            100,
+            name,
+            limit=price if name == "LMT" else None,
+            stop=price if name in ("STP", "MIT") else None,
+            oca_group=f"group of {len(orders)}",
+            oca_type=oca_type,
+            **({"trailing_amount": "0.05"} if name == "TRAIL" else {}),
+        )
+        if filled and oca_type == 1:
+            # The group is over; what comes later under its name is another one.
+            floor.cancel(number)
+            break
+        filled += sum((each.quantity for each in fills(events)), Decimal(0))
+    assert oca_type != 1 or filled <= 100
+    if oca_type != 1 and filled:
+        return
+    for offset, size in quotes:
+        middle = Decimal(10000 + offset) / 100
+        events = floor.quote(str(middle - 1), str(middle + 1), last=str(middle), size=size)
+        filled += sum((each.quantity for each in fills(events)), Decimal(0))
+        assert filled <= 100

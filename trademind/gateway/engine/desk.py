@@ -22,9 +22,10 @@ Parts = list[tuple[Decimal, Decimal]]
 class Market:
     """The last quote of an instrument, and what is left on offer of it."""
 
-    __slots__ = ("_book", "before", "quote", "share_left")
+    __slots__ = ("_book", "_share", "before", "quote", "share_left")
 
-    def __init__(self) -> None:
+    def __init__(self, share: Decimal | None) -> None:
+        self._share = share
         self.quote: MarketQuote | None = None
         self.before: MarketQuote | None = None
         """The quote before that."""
@@ -35,6 +36,8 @@ class Market:
     def show(self, quote: MarketQuote) -> None:
         self.before, self.quote = self.quote, quote
         self._book = None
+        if self._share is not None:
+            self.share_left = self.traded * self._share
 
     @property
     def traded(self) -> Decimal:
@@ -137,7 +140,7 @@ class Desk:
             return []
         left = self.market.share_left
         if left is not None and left < most:
-            most = left
+            most = self.whole(left)
         if not most:
             return []
         least = order.least()
@@ -162,12 +165,6 @@ class Desk:
             pick = min if order.buys else max
             slipped = [(pick(price, limit), quantity) for price, quantity in slipped]
         return slipped
-
-    def show(self, quote: MarketQuote) -> None:
-        """A new quote makes a new market."""
-        share = self._fills.participation
-        if share is not None:
-            self.market.share_left = self.whole(self.market.traded * share)
 
     def whole(self, quantity: Decimal) -> Decimal:
         """What of a quantity can trade."""

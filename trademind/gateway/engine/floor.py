@@ -109,7 +109,7 @@ class Floor:
     def market(self, con_id: int) -> Market:
         market = self._markets.get(con_id)
         if market is None:
-            market = self._markets[con_id] = Market()
+            market = self._markets[con_id] = Market(self._fills.participation)
         return market
 
     def quote(self, con_id: int) -> MarketQuote | None:
@@ -236,7 +236,6 @@ class Floor:
         self.market(con_id).show(quote)
         desk = self._desks.get(con_id)
         if desk is not None:
-            desk.show(quote)
             for account in self._accounts.values():
                 account.mark(desk.instrument, quote)
             if desk.orders.count:
@@ -330,7 +329,7 @@ class Floor:
             if order.ahead or not quantity or quantity < order.least():
                 continue
             if desk.market.share_left is not None:
-                quantity = min(quantity, desk.market.share_left)
+                quantity = min(quantity, desk.whole(desk.market.share_left))
                 desk.market.share_left -= quantity
             if quantity:
                 left -= quantity
