@@ -111,7 +111,9 @@ class Run:
                 order_id = working[size % len(working)].ticket.order_id
             self.order_id = max(self.order_id, order_id)
             name = KINDS[kind]
-            trailing = {"trailing_amount": str((1 + abs(offset)) * tick)} if "TRAIL" in name else {}
+            trailing: dict[str, Any] = (
+                {"trailing_amount": str((1 + abs(offset)) * tick)} if "TRAIL" in name else {}
+            )
             if name == "TRAIL LIMIT":
                 trailing["limit_offset"] = str(abs(stop_offset) * tick)
             has_limit = name in ("LMT", "STP LMT", "LIT", "LOC")
@@ -271,7 +273,7 @@ def test_a_group_never_overfills(
             stop=price if name in ("STP", "MIT") else None,
             oca_group=f"group of {len(orders)}",
             oca_type=oca_type,
-            **({"trailing_amount": "0.05"} if name == "TRAIL" else {}),
+            trailing_amount="0.05" if name == "TRAIL" else None,
         )
         if filled and oca_type == 1:
             # The group is over; what comes later under its name is another one.

@@ -271,8 +271,11 @@ class PaperAccount:
         """Value what is held of an instrument by its quote."""
         holding = self.ledger.holding(instrument.con_id)
         if holding is not None:
+            # What an option needs follows from its underlying, too.
+            moved = holding.mark != quote.last or instrument.sec_type in OPTIONS
             self.ledger.mark(holding, quote.last, quote.close)
-            self.refresh(instrument)
+            if moved:
+                self.refresh(instrument)
 
     # The passing of days
 

@@ -51,6 +51,9 @@ MAX_SLICES = 20
 
 _RANK = {stage: rank for rank, stage in enumerate(Stage)}
 _START = -1
+_PAST_CONDITION, _PAST_AUCTION, _PAST_TRANSIT = (
+    _RANK[each] for each in (Stage.CONDITION, Stage.AUCTION, Stage.TRANSIT)
+)
 _AT_CLOSE = (IBOrderType.MARKET_ON_CLOSE, IBOrderType.LIMIT_ON_CLOSE)
 _NOT_DAY = (IBTif.GTC, IBTif.IOC, IBTif.FOK)
 
@@ -437,12 +440,12 @@ class Floor:
     def _gate(self, desk: Desk, order: WorkingOrder, passed: int) -> Stage:
         """The first gate after `passed` that is closed for an order."""
         ticket, now = order.ticket, self.now
-        if passed < _RANK[Stage.CONDITION]:
+        if passed < _PAST_CONDITION:
             if ticket.good_after is not None and now < ticket.good_after:
                 return Stage.AFTER
             if ticket.conditions and not ticket.conditions_cancel and not self._hold(ticket):
                 return Stage.CONDITION
-        if passed < _RANK[Stage.AUCTION] and is_for_auction(ticket):
+        if passed < _PAST_AUCTION and is_for_auction(ticket):
             return Stage.AUCTION
         if order.is_held:
             return Stage.TRIGGER
@@ -450,7 +453,7 @@ class Floor:
             return Stage.MARKET
         if not desk.trades(ticket, now):
             return Stage.CLOSED
-        if self._fills.latency and passed < _RANK[Stage.TRANSIT] and order.status is not IBStatus.SUBMITTED:
+        if self._fills.latency and passed < _PAST_TRANSIT and order.status is not IBStatus.SUBMITTED:
             return Stage.TRANSIT
         return Stage.MARKET
 

@@ -118,42 +118,23 @@ class IBOrderType(StrEnum):
     RELATIVE = "REL"
     PEGGED_TO_MIDPOINT = "PEG MID"
 
-    @property
-    def needs_limit(self) -> bool:
-        return self in _LIMITED
-
-    @property
-    def needs_stop(self) -> bool:
-        """Whether it waits for the market to come to `stop_price`."""
-        return self in _TRIGGERED
-
-    @property
-    def trails(self) -> bool:
-        return self in (IBOrderType.TRAIL, IBOrderType.TRAIL_LIMIT)
-
-    @property
-    def has_trigger(self) -> bool:
-        """Whether it is held until the market comes to a stop, which stands still or trails."""
-        return self in _HELD
-
-    @property
-    def is_pegged(self) -> bool:
-        """Whether its limit moves with the market."""
-        return self in (IBOrderType.RELATIVE, IBOrderType.PEGGED_TO_MIDPOINT)
+    # Set below for each, since orders are asked for them all the time.
+    needs_limit: bool
+    needs_stop: bool
+    """Whether it waits for the market to come to `stop_price`."""
+    trails: bool
+    has_trigger: bool
+    """Whether it is held until the market comes to a stop, which stands still or trails."""
+    is_pegged: bool
+    """Whether its limit moves with the market."""
 
 
-_LIMITED = frozenset(
-    {IBOrderType.LIMIT, IBOrderType.STOP_LIMIT, IBOrderType.LIMIT_IF_TOUCHED, IBOrderType.LIMIT_ON_CLOSE}
-)
-_TRIGGERED = frozenset(
-    {
-        IBOrderType.STOP,
-        IBOrderType.STOP_LIMIT,
-        IBOrderType.MARKET_IF_TOUCHED,
-        IBOrderType.LIMIT_IF_TOUCHED,
-    }
-)
-_HELD = _TRIGGERED | {IBOrderType.TRAIL, IBOrderType.TRAIL_LIMIT}
+for _kind in IBOrderType:
+    _kind.needs_limit = _kind.value in ("LMT", "STP LMT", "LIT", "LOC")
+    _kind.needs_stop = _kind.value in ("STP", "STP LMT", "MIT", "LIT")
+    _kind.trails = _kind.value in ("TRAIL", "TRAIL LIMIT")
+    _kind.has_trigger = _kind.needs_stop or _kind.trails
+    _kind.is_pegged = _kind.value in ("REL", "PEG MID")
 
 
 class IBTif(StrEnum):

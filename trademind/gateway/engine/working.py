@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 _PRICE_DIGITS = Decimal("0.00000001")
 _HIDDEN_LAST = 1 << 62
 """Added to the place in time of hidden orders: at one price, what is displayed is served first."""
-_OWN_LIMIT = frozenset(each for each in IBOrderType if each.needs_limit)
-_TRIGGERED = frozenset(each for each in IBOrderType if each.has_trigger)
-_IMMEDIATE = frozenset({IBTif.IOC, IBTif.FOK})
+_IMMEDIATE = (IBTif.IOC, IBTif.FOK)
 
 
 def goes_to_the_back(old: Ticket, new: Ticket) -> bool:
@@ -89,7 +87,7 @@ class WorkingOrder:
         self.ticket = ticket
         self.buys = ticket.side is Side.BUY
         self.remaining = ticket.quantity - self.filled
-        self.limit: Decimal | None = ticket.limit_price if ticket.order_type in _OWN_LIMIT else None
+        self.limit: Decimal | None = ticket.limit_price if ticket.order_type.needs_limit else None
         """The worst price it accepts; None for an order at the market, and for one that has no price yet."""
 
     @classmethod
@@ -118,7 +116,7 @@ class WorkingOrder:
     @property
     def is_held(self) -> bool:
         """A stop that has not been triggered."""
-        return not self.triggered and self.ticket.order_type in _TRIGGERED
+        return not self.triggered and self.ticket.order_type.has_trigger
 
     @property
     def stop(self) -> Decimal | None:
