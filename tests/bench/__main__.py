@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import load, orders, wire_orders
+from tests.bench import engine, load, orders, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
 
@@ -23,6 +23,7 @@ SECONDS = 4.0
 CONNECTIONS = 16
 ORDERS = 500
 WIRE_ORDERS = 4000
+ENGINE_ORDERS = 20_000
 PACKAGES = ("ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
@@ -56,6 +57,15 @@ async def order_round_trips(port: int, bare_port: int) -> None:
     print("| client | p50 ms | p99 ms |\n| --- | ---: | ---: |")
     for name, latencies in rows.items():
         print(f"| {name} | {quantile(latencies, 0.5):.2f} | {quantile(latencies, 0.99):.2f} |")
+
+
+def orders_in_the_engine() -> None:
+    best = max(engine.orders_per_second(ENGINE_ORDERS) for _ in range(ROUNDS))
+    print(
+        f"\nThe matching engine alone, {ENGINE_ORDERS:,} limit orders that fill at once, the journal kept\n"
+    )
+    print("| orders | orders/s |\n| --- | ---: |")
+    print(f"| placed, matched, booked | {best:,.0f} |")
 
 
 async def orders_over_the_wire() -> None:
@@ -93,6 +103,7 @@ async def main() -> None:
     ):
         await account_reads(trademind_port, bare_port)
         await order_round_trips(trademind_port, bare_port)
+    orders_in_the_engine()
     await orders_over_the_wire()
 
 
