@@ -187,6 +187,7 @@ class Desk:
     def put(self, order: WorkingOrder) -> None:
         """Have an order wait where its stage says."""
         orders, ticket = self.orders, order.ticket
+        order.waits = True
         if order.stage is Stage.MARKET:
             if ticket.tif is IBTif.OPG:
                 orders.opening[order.perm_id] = order

@@ -149,7 +149,7 @@ class Floor:
             order.stage = self._gate(desk, order, _START)
         order.why_held = _why_held(order)
         self.events.append(OrderReported(order.report()))
-        if order.stage is not Stage.CHILD:
+        if order.stage is not Stage.MARKET and order.stage is not Stage.CHILD:
             self._warn_of_the_hours(desk, order)
         self._arrive(desk, order)
         self.settle()

@@ -86,7 +86,8 @@ class Families:
 
     def waiting(self, parent: Name) -> list[WorkingOrder]:
         """The children of a parent that have been transmitted and wait for it."""
-        return list(self._children.get(parent, {}).values())
+        children = self._children.get(parent)
+        return [] if children is None else list(children.values())
 
     def staged_with(self, ticket: Ticket) -> list[Ticket]:
         """The staged tickets of a ticket's family, parents first, without the ticket itself."""

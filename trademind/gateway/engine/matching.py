@@ -81,6 +81,9 @@ class RestingOrders:
 
     def remove(self, order: WorkingOrder) -> None:
         """Take an order out of wherever it waits."""
+        if not order.waits:
+            return
+        order.waits = False
         perm_id = order.perm_id
         if order.place is not None:
             queue, price = order.place

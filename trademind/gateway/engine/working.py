@@ -51,6 +51,7 @@ class WorkingOrder:
         "ticket",
         "trail_stop",
         "triggered",
+        "waits",
         "wakes_at",
         "why_held",
     )
@@ -74,6 +75,8 @@ class WorkingOrder:
         self.ahead: Decimal | None = None
         """Size in the queue before a resting limit; None where no queue is modelled."""
         self.group: GroupKey | None = None
+        self.waits = False
+        """Whether it is in a queue, or somewhere else where orders wait."""
         self.place: tuple[PriceQueue, Decimal] | None = None
         """The queue it is in, and at which price."""
         self.expires_at: datetime | None = None
