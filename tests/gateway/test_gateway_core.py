@@ -10,9 +10,16 @@ from typing import Any
 import pytest
 
 from trademind.clock import ManualClock
+from trademind.domain import Side
 from trademind.gateway.engine.exchange import PaperExchange
 from trademind.gateway.engine.instruments import Universe
-from trademind.gateway.engine.model import Event, MarketQuote
+from trademind.gateway.engine.model import (
+    Event,
+    IBOrderType,
+    IBTif,
+    MarketQuote,
+    Ticket,
+)
 from trademind.gateway.feeds.synthetic import SyntheticFeed
 from trademind.gateway.gateway import PaperGateway
 from trademind.gateway.session import Session
@@ -562,3 +569,38 @@ def test_an_order_is_the_same_for_every_client_that_sees_it(core: PaperGateway) 
     assert first[0] == second[0] == "5"
     assert first[:20] == second[:20]
     assert len(second) > len(first)
+
+
+def test_no_step_takes_long_when_thousands_of_orders_expire(core: PaperGateway, clock: ManualClock) -> None:
+    """And nobody is served in between: who asks after midnight finds none of them."""
+    client = Client(core, 1)
+    for number in range(1, 2_001):
+        ticket = Ticket(
+            client_id=1,
+            order_id=number,
+            account=core.exchange.account_id,
+            instrument=core.universe.instruments[0],
+            side=Side.BUY,
+            quantity=Decimal(1),
+            order_type=IBOrderType.LIMIT,
+            tif=IBTif.DAY,
+            limit_price=Decimal("0.01"),
+        )
+        core.commit(core.exchange.place(ticket))
+    client.heard()
+    taken = []
+
+    moves = core.pump_steps(clock.advance(timedelta(days=1)))
+    for _ in range(3):
+        begin = time.thread_time()
+        next(moves)
+        taken.append(time.thread_time() - begin)
+    client.session.connection.receive_data(message(5, 1))
+    taken += steps(core, client.session)
+
+    heard = client.heard()
+    assert [fields[0] for fields in heard].count("53") == 1
+    assert sum(fields[0] == "3" and fields[2] == "Cancelled" for fields in heard) == 2_000
+    assert [fields[0] for fields in heard][-1] == "53"
+    assert len(taken) > 60
+    assert sorted(taken)[-2] < LONGEST_STEP
