@@ -434,7 +434,7 @@ async def test_contracts_are_found_by_id_and_as_pairs(ib: ib_async.IB) -> None:
         ib_async.Stock("AAPL", "SMART", "EUR"),
         ib_async.Contract(conId=1),
         ib_async.Contract(secType="WHAT", symbol="AAPL"),
-        ib_async.Option("AAPL", "20270115", 200, "C", "SMART"),
+        ib_async.Option("AAPL", "20270115", 201, "C", "SMART"),
     ],
 )
 async def test_an_unknown_contract_gets_200(ib: ib_async.IB, bench: Bench, contract: Any) -> None:

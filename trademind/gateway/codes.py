@@ -23,6 +23,9 @@ COMPETING_SESSION_TEXT: Final = "No market data during competing live session"
 NO_SECURITY: Final = 200
 NO_SECURITY_TEXT: Final = "No security definition has been found for the request"
 ORDER_REJECTED: Final = 201
+CONFLICT: Final = 478
+CONFLICT_TEXT: Final = "Parameters in request conflicts with contract parameters received by contract id:"
+"""What conflicts follows, as in ` requested expiry 202606, in contract 20260626;`."""
 UNKNOWN_TICKER_ID: Final = 300
 READING: Final = 320
 VALIDATING: Final = 321

@@ -4,7 +4,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from trademind.gateway.wire.contracts import ContractDetails, SymbolSample, SymbolSamples, WireContract
+from trademind.gateway.wire.contracts import (
+    ContractDetails,
+    DepthExchange,
+    DepthExchanges,
+    MarketRule,
+    OptionParameters,
+    SmartComponents,
+    SymbolSample,
+    SymbolSamples,
+    WireContract,
+)
 from trademind.gateway.wire.history import HistoricalData, WireBar, encode_bars
 from trademind.gateway.wire.order_terms import (
     OrderTerms,
@@ -177,6 +187,80 @@ CONTRACT_DETAILS = ContractDetails(
     stock_type="COMMON",
     min_size=Decimal(1),
     size_increment=Decimal("0.5"),
+)
+
+ES = WireContract(
+    con_id=2073742147,
+    symbol="ES",
+    sec_type="FUT",
+    last_trade_date="20261218",
+    multiplier="50",
+    exchange="CME",
+    currency="USD",
+    local_symbol="ESZ6",
+    trading_class="ES",
+)
+
+FUTURE_DETAILS = ContractDetails(
+    req_id=9,
+    contract=ES,
+    market_name="ES",
+    min_tick=Decimal("0.25"),
+    order_types="LMT,MKT",
+    valid_exchanges="CME",
+    long_name="E-mini S&P 500",
+    industry="",
+    category="",
+    subcategory="",
+    time_zone="US/Central",
+    trading_hours="20261122:1700-20261123:1600",
+    liquid_hours="20261123:0830-20261123:1600",
+    market_rule_ids="67",
+    stock_type="",
+    min_size=Decimal(1),
+    size_increment=Decimal(1),
+    contract_month="202612",
+    last_trade_time="08:30",
+    real_expiration_date="20261218",
+    under_con_id=11004968,
+    under_symbol="ES",
+    under_sec_type="IND",
+    sec_ids=(("ISIN", "US0378331005"),),
+    agg_group=7,
+)
+
+OPTION = WireContract(
+    con_id=1005759160,
+    symbol="AAPL",
+    sec_type="OPT",
+    last_trade_date="20261218",
+    strike=Decimal("232.5"),
+    right="C",
+    multiplier="100",
+    exchange="SMART",
+    currency="USD",
+    local_symbol="AAPL  261218C00232500",
+    trading_class="AAPL",
+)
+
+OPTION_PARAMETERS = OptionParameters(
+    req_id=9,
+    exchange="CBOE",
+    under_con_id=265598,
+    trading_class="AAPL",
+    multiplier="100",
+    expirations=("20261218", "20270115"),
+    strikes=(Decimal("227.5"), Decimal(230), Decimal("232.5")),
+)
+
+SMART_COMPONENTS = SmartComponents(req_id=9, components=((1, "IEX", "V"), (2, "NYSE", "N")))
+
+DEPTH_EXCHANGES = DepthExchanges(
+    exchanges=(DepthExchange("ARCA", "STK", "ARCA", "Deep", 4), DepthExchange("CME", "FUT"))
+)
+
+MARKET_RULE = MarketRule(
+    rule_id=110, increments=((Decimal(0), Decimal("0.01")), (Decimal(3), Decimal("0.05")))
 )
 
 SYMBOL_SAMPLES = SymbolSamples(

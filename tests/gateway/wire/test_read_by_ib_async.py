@@ -251,7 +251,6 @@ def test_portfolio_and_positions(read: Any) -> None:
             accounts.family_codes([("DU1", "F1"), ("DU2", "")]),
             ("familyCodes", ([FamilyCode("DU1", "F1"), FamilyCode("DU2", "")],)),
         ),
-        (messages.no_depth_exchanges(), ("mktDepthExchanges", ([],))),
         (reference.news_providers([]), ("newsProviders", ([],))),
         (messages.user_info(4, ""), ("userInfo", (4, ""))),
         (accounts.account_value("K", "V", "USD", "DU1"), ("updateAccountValue", ("K", "V", "USD", "DU1"))),

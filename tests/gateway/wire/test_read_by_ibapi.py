@@ -188,7 +188,6 @@ def test_historical_update(read: Any) -> None:
         (messages.option_parameters_end(4), ("securityDefinitionOptionParameterEnd", (4,))),
         (messages.no_soft_dollar_tiers(4), ("softDollarTiers", (4, []))),
         (accounts.family_codes([]), ("familyCodes", ([],))),
-        (messages.no_depth_exchanges(), ("mktDepthExchanges", ([],))),
         (reference.news_providers([]), ("newsProviders", ([],))),
         (messages.user_info(4, ""), ("userInfo", (4, ""))),
         (accounts.account_value("K", "V", "USD", "DU1"), ("updateAccountValue", ("K", "V", "USD", "DU1"))),

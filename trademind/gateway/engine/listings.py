@@ -203,12 +203,126 @@ ETFS: tuple[EtfRow, ...] = (
 )
 
 FxRow = tuple[int, str, str, float, float, int, int]
-"""Con id, base currency, long name, reference price, annual volatility, daily volume, spread in ticks."""
+"""Con id, pair, the base currency's long name, reference price, annual volatility, daily volume, spread in
+ticks."""
 
 FX_PAIRS: tuple[FxRow, ...] = (
-    (12087792, "EUR", "European Monetary Union Euro", 1.085, 0.075, 900_000_000, 1),
-    (12087797, "GBP", "British pound", 1.27, 0.08, 500_000_000, 2),
-    (14433401, "AUD", "Australian dollar", 0.655, 0.1, 300_000_000, 2),
-    (39453441, "NZD", "New Zealand dollar", 0.6, 0.105, 150_000_000, 3),
+    (12087792, "EUR.USD", "European Monetary Union Euro", 1.085, 0.075, 900_000_000, 1),
+    (12087797, "GBP.USD", "British pound", 1.27, 0.08, 500_000_000, 2),
+    (14433401, "AUD.USD", "Australian dollar", 0.655, 0.1, 300_000_000, 2),
+    (39453441, "NZD.USD", "New Zealand dollar", 0.6, 0.105, 150_000_000, 3),
+    (15016059, "USD.JPY", "United States dollar", 150.0, 0.095, 700_000_000, 1),
+    (12087820, "USD.CHF", "United States dollar", 0.88, 0.075, 250_000_000, 2),
+    (15016062, "USD.CAD", "United States dollar", 1.37, 0.06, 300_000_000, 2),
+    (12087807, "EUR.GBP", "European Monetary Union Euro", 0.854, 0.055, 200_000_000, 2),
+    (14321016, "EUR.JPY", "European Monetary Union Euro", 162.75, 0.09, 250_000_000, 2),
+    (12087802, "EUR.CHF", "European Monetary Union Euro", 0.955, 0.05, 150_000_000, 2),
 )
+
+EuropeanRow = tuple[int, str, str, str, str, str, Sector, float, float, int, int, str]
+"""Con id, symbol, listing exchange, currency, trading class, long name, sector, reference price, annual
+volatility, daily volume, spread in ticks, tick."""
+
+EUROPEAN_STOCKS: tuple[EuropeanRow, ...] = (
+    (14204, "SAP", "IBIS", "EUR", "XETRA", "SAP SE", ENTERPRISE_SOFTWARE_SE,
+     210.0, 0.26, 1_800_000, 1, "0.05"),
+    (20, "SIE", "IBIS", "EUR", "XETRA", "SIEMENS AG-REG", DIVERSIFIED_MANUFACT_O,
+     180.0, 0.27, 1_300_000, 1, "0.02"),
+    (21, "ALV", "IBIS", "EUR", "XETRA", "ALLIANZ SE-REG", REINSURANCE, 290.0, 0.18, 700_000, 1, "0.1"),
+    (22, "BMW", "IBIS", "EUR", "XETRA", "BAYERISCHE MOTOREN WERKE AG", AUTO_CARS_LIGHT_TRUCKS,
+     78.0, 0.28, 1_200_000, 2, "0.02"),
+    (23, "DTE", "IBIS", "EUR", "XETRA", "DEUTSCHE TELEKOM AG-REG", TELEPHONE_INTEGRATED,
+     28.0, 0.18, 7_000_000, 1, "0.01"),
+    (24, "DBK", "IBIS", "EUR", "XETRA", "DEUTSCHE BANK AG-REGISTERED", DIVERSIFIED_BANKING_IN,
+     16.0, 0.32, 7_500_000, 2, "0.002"),
+)
+
+US_LISTINGS: tuple[StockRow, ...] = (
+    (25, "SAP", "NYSE", "SAP SE-SPONSORED ADR", ENTERPRISE_SOFTWARE_SE, 228.0, 0.26, 900_000, 8),
+)
+"""Of companies whose symbol is another currency's, too: without a currency such a symbol is ambiguous."""
+
+IndexRow = tuple[int, str, str, str, str, float, float, str, str]
+"""Con id, symbol, exchange, currency, long name, reference level, annual volatility, tick, and the symbol of
+what it follows: another index, an ETF, or nothing."""
+
+INDICES: tuple[IndexRow, ...] = (
+    (416904, "SPX", "CBOE", "USD", "S&P 500 Stock Index", 5800.0, 0.16, "0.01", "SPY"),
+    (416843, "NDX", "NASDAQ", "USD", "NASDAQ 100 Stock Index", 20500.0, 0.21, "0.01", "QQQ"),
+    (13455763, "VIX", "CBOE", "USD", "CBOE Volatility Index", 18.0, 0.9, "0.01", ""),
+    (11004968, "ES", "CME", "USD", "E-mini S&P 500", 5800.0, 0.16, "0.01", "SPX"),
+    (362673777, "MES", "CME", "USD", "Micro E-Mini S&P 500 Stock Price Index", 5800.0, 0.16, "0.01", "SPX"),
+    (11004958, "NQ", "CME", "USD", "E-mini NASDAQ 100", 20500.0, 0.21, "0.01", "NDX"),
+    (362687422, "MNQ", "CME", "USD", "Micro E-Mini Nasdaq-100 Index", 20500.0, 0.21, "0.01", "NDX"),
+    (17340715, "CL", "NYMEX", "USD", "Light Sweet Crude Oil", 70.0, 0.34, "0.01", ""),
+    (17340718, "GC", "COMEX", "USD", "Gold", 2650.0, 0.15, "0.1", ""),
+    (30, "SI", "COMEX", "USD", "Silver Index", 31.0, 0.28, "0.005", ""),
+)
+
+CryptoRow = tuple[int, str, str, float, float, int, int, str, str, str]
+"""Con id, symbol, long name, reference price, annual volatility, daily volume, spread in ticks, tick,
+smallest order, size increment."""
+
+CRYPTOS: tuple[CryptoRow, ...] = (
+    (479624278, "BTC", "Bitcoin cryptocurrency", 95000.0, 0.5, 20_000, 8, "0.25", "0.0001", "0.00000001"),
+    (495759171, "ETH", "Ethereum cryptocurrency", 3300.0, 0.65, 300_000, 10, "0.01", "0.001", "0.00000001"),
+)
+
+FutureRow = tuple[int, str, str, str, str, str, str, str, int, str, int, int, str, str]
+"""Number (kept for good, as con ids are made of it), symbol, trading class, exchange, name, what it is
+about, multiplier, tick, market rule, months listed as letters, how many, daily volume, last trade time, time
+zone."""
+
+EVERY_MONTH, QUARTERS = "FGHJKMNQUVXZ", "HMUZ"
+
+FUTURES: tuple[FutureRow, ...] = (
+    (0, "ES", "ES", "CME", "E-mini S&P 500", "ES", "50", "0.25", 67, QUARTERS, 5,
+     1_500_000, "08:30", "US/Central"),
+    (1, "MES", "MES", "CME", "Micro E-Mini S&P 500 Stock Price Index", "MES", "5", "0.25", 67, QUARTERS, 5,
+     1_200_000, "08:30", "US/Central"),
+    (2, "NQ", "NQ", "CME", "E-mini NASDAQ 100", "NQ", "20", "0.25", 67, QUARTERS, 5,
+     600_000, "08:30", "US/Central"),
+    (3, "MNQ", "MNQ", "CME", "Micro E-Mini Nasdaq-100 Index", "MNQ", "2", "0.25", 67, QUARTERS, 5,
+     1_400_000, "08:30", "US/Central"),
+    (4, "CL", "CL", "NYMEX", "Light Sweet Crude Oil", "CL", "1000", "0.01", 32, EVERY_MONTH, 24,
+     350_000, "14:30", "US/Eastern"),
+    (5, "GC", "GC", "COMEX", "Gold", "GC", "100", "0.1", 9001, "GJMQVZ", 8, 200_000, "13:30", "US/Eastern"),
+    (6, "SI", "SI", "COMEX", "Silver", "SI", "5000", "0.005", 59, "FHKNUZ", 8, 70_000, "13:25", "US/Eastern"),
+    (7, "EUR", "6E", "CME", "European Monetary Union Euro", "EUR.USD", "125000", "0.00005", 239, QUARTERS, 5,
+     180_000, "09:16", "US/Central"),
+)
+
+OPTION_UNDERLYINGS: tuple[str, ...] = (
+    "AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "GOOG", "META", "TSLA", "AVGO", "NFLX",
+    "COST", "AMD", "INTC", "CSCO", "ADBE", "QCOM", "TXN", "AMAT", "MU", "AMGN",
+    "GILD", "PEP", "SBUX", "PYPL", "COIN", "PLTR", "CRWD", "WMT", "IBM", "ORCL",
+    "CRM", "UBER", "JPM", "BAC", "WFC", "C", "GS", "MS", "V", "MA",
+    "UNH", "JNJ", "PFE", "MRK", "LLY", "KO", "MCD", "NKE", "HD", "PG",
+    "DIS", "T", "VZ", "XOM", "CVX", "BA", "CAT", "GE", "F", "GM",
+    "BABA", "SNAP", "GME", "FCX", "SPY", "QQQ", "IWM", "DIA", "GLD", "SLV",
+    "TLT", "HYG", "XLF", "XLE", "XLK", "EEM", "SPX", "NDX",
+)
+"""Whose options are listed. Con ids are made of the position in this row: it only ever grows at its end."""
+
+ISINS: dict[tuple[str, str], str] = {
+    ("AAPL", "USD"): "US0378331005",
+    ("MSFT", "USD"): "US5949181045",
+    ("NVDA", "USD"): "US67066G1040",
+    ("AMZN", "USD"): "US0231351067",
+    ("GOOGL", "USD"): "US02079K3059",
+    ("GOOG", "USD"): "US02079K1079",
+    ("META", "USD"): "US30303M1027",
+    ("TSLA", "USD"): "US88160R1014",
+    ("IBM", "USD"): "US4592001014",
+    ("JPM", "USD"): "US46625H1005",
+    ("SPY", "USD"): "US78462F1030",
+    ("QQQ", "USD"): "US46090E1038",
+    ("SAP", "EUR"): "DE0007164600",
+    ("SIE", "EUR"): "DE0007236101",
+    ("ALV", "EUR"): "DE0008404005",
+    ("BMW", "EUR"): "DE0005190003",
+    ("DTE", "EUR"): "DE0005557508",
+    ("DBK", "EUR"): "DE0005140008",
+}
+"""By symbol and currency, as far as we know them; printed in the companies' own reports."""
 # fmt: on

@@ -59,11 +59,22 @@ class Instrument:
     right: str = ""
     """C or P of an option."""
     underlying: "Instrument | None" = None
-    """What an option, a future or a CFD is about; its price follows from the underlying's."""
+    """What an option, a future or a CFD is about, or an index is measured by; its price follows from it."""
     legs: tuple[Leg, ...] = ()
     """The parts of a combination, which is priced by theirs; empty for everything else."""
     market_rule: int = 26
     """IB's number for the price increments."""
+    contract_month: str = ""
+    """YYYYMM of a derivative: the month it is named after, which need not be the one it expires in."""
+    last_trade_time: str = ""
+    """When it stops trading on its last day, as in 08:30, in its time zone; empty for the usual close."""
+    time_zone: str = "US/Eastern"
+    """Of its exchange, as IB names it."""
+    exchanges: tuple[str, ...] = ()
+    """Where it can be routed, beside `exchange`."""
+    min_size: Decimal = Decimal(1)
+    """The smallest order."""
+    isin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,56 +1,64 @@
-"""Contracts: details, symbol search, price increments; and finding what other requests are about."""
+"""Contracts: their details; and finding what other requests are about."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
-from trademind.domain import SecType
+from trademind.domain import SecType, Side
 from trademind.gateway import codes
-from trademind.gateway.engine.model import Instrument
+from trademind.gateway.engine.descriptions import Description
+from trademind.gateway.engine.model import Instrument, Leg
 from trademind.gateway.session import Session
-from trademind.gateway.wire import messages
-from trademind.gateway.wire.contracts import (
-    ContractDetails,
-    ContractDetailsEnd,
-    MarketRule,
-    SymbolSample,
-    SymbolSamples,
-    WireContract,
-)
-from trademind.gateway.wire.requests.contracts import (
-    ContractDetailsRequest,
-    DepthExchangesRequest,
-    MarketRuleRequest,
-    MatchingSymbolsRequest,
-    OptionParametersRequest,
-)
-from trademind.gateway.wire.times import EASTERN, EASTERN_NAME
+from trademind.gateway.wire.contracts import ContractDetails, ContractDetailsEnd, WireContract
+from trademind.gateway.wire.order_terms import WireLeg
+from trademind.gateway.wire.requests.contracts import ContractDetailsRequest
+from trademind.gateway.wire.times import EASTERN
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
 
-ORDER_TYPES = "DAY,GTC,IOC,LMT,MKT,STP,STPLMT"
-"""As IB spells them in contract details, sorted as there."""
-SCHEDULED_DAYS = 6
+SCHEDULED_DAYS: Final = 6
 """For how many days ahead trading hours are told."""
-MAX_SAMPLES = 16
-"""As many matches as IB sends for one search."""
+DETAILS_A_STEP: Final = 25
+"""So many details are sent in one step of a long answer."""
+MAX_LEGS: Final = 6
+"""As many legs as IB takes in a combination."""
+COMBO_CON_ID: Final = 28812380
+"""The con id that IB shows for every combination in US dollars."""
 
-MARKET_RULES = {26: Decimal("0.01"), 239: Decimal("0.00005"), 59: Decimal("0.005")}
-"""Price increments by IB's rule ids: US stocks, FX in half pips, yen."""
+_ORDERS = (
+    "ACTIVETIM", "ADJUST", "ALERT", "AON", "COND", "CONDORDER", "DAY", "FOK", "GAT", "GTC", "GTD", "IOC",
+    "LIT", "LMT", "MIT", "MKT", "OCA", "STP", "STPLMT", "TRAIL", "TRAILLMT", "TRAILMIT", "WHATIF",
+)  # fmt: skip
+_STOCK_ORDERS = ("HID", "ICE", "LOC", "MOC", "OPG", "PEGMID", "REL")
+_FUTURE_ORDERS = ("HID", "ICE", "MKTPROT")
+_NO_ORDERS = (SecType.INDEX, SecType.CONTINUOUS_FUTURE)
+_UNSET_GROUP: Final = 2_147_483_647
+_AGG_GROUPS = {SecType.STOCK: 1, SecType.OPTION: 2, SecType.CASH: 4}
+"""IB's numbers for the exchanges whose quotes belong together."""
+
+
+# What an instrument is called on the wire
 
 
 def wire_contract(instrument: Instrument, *, exchange: str | None = None) -> WireContract:
     """`exchange` is where it is routed, unless another is given."""
+    is_combo = bool(instrument.legs)
     return WireContract(
-        con_id=instrument.con_id,
+        con_id=COMBO_CON_ID if is_combo else instrument.con_id,
         symbol=instrument.symbol,
         sec_type=instrument.sec_type,
+        last_trade_date=instrument.last_trade_date,
+        strike=instrument.strike or Decimal(0),
+        right=instrument.right,
+        multiplier=f"{instrument.multiplier:f}" if instrument.last_trade_date else "",
         exchange=instrument.exchange if exchange is None else exchange,
         primary_exchange=instrument.primary_exchange,
         currency=instrument.currency,
-        local_symbol=instrument.local_symbol,
+        local_symbol=str(COMBO_CON_ID) if is_combo else instrument.local_symbol,
         trading_class=instrument.trading_class,
     )
 
@@ -60,119 +68,210 @@ def held_contract(instrument: Instrument) -> WireContract:
     return wire_contract(instrument, exchange=instrument.primary_exchange or instrument.exchange)
 
 
-def find_all(gateway: "PaperGateway", contract: WireContract) -> list[Instrument]:
-    """Everything a contract can mean. A con id alone decides, as it does at IB."""
+# What a contract on the wire means
+
+
+def today(gateway: "PaperGateway") -> date:
+    """The day by which derivatives are listed."""
+    return gateway.clock.now().astimezone(EASTERN).date()
+
+
+def find_all(
+    gateway: "PaperGateway", contract: WireContract, *, expired: bool = False, isin: str = ""
+) -> Iterator[Instrument]:
+    """Everything a contract can mean, one by one: of an option chain there may be thousands.
+
+    A con id alone decides, as it does at IB; where it is to be routed must fit all the same.
+    """
+    wanted = Description(
+        sec_type=SecType(contract.sec_type),
+        symbol=contract.symbol,
+        currency=contract.currency,
+        exchange=contract.exchange,
+        primary_exchange=contract.primary_exchange,
+        local_symbol=contract.local_symbol,
+        trading_class=contract.trading_class,
+        last_trade_date=contract.last_trade_date,
+        strike=contract.strike or None,
+        right="" if contract.right in ("0", "?") else contract.right,
+        multiplier=contract.multiplier,
+        isin=isin,
+        expired=expired,
+    )
     if contract.con_id:
         instrument = gateway.universe.by_con_id(contract.con_id)
-        return [] if instrument is None else [instrument]
-    return gateway.universe.find(
-        contract.symbol,
-        SecType(contract.sec_type),
-        contract.currency,
-        contract.exchange,
-        contract.primary_exchange,
-        contract.local_symbol,
+        if instrument is not None and wanted.trades_at(instrument):
+            yield instrument
+        return
+    yield from gateway.universe.find(wanted, today(gateway))
+
+
+def find(
+    gateway: "PaperGateway",
+    session: Session,
+    req_id: int,
+    contract: WireContract,
+    legs: Sequence[WireLeg] = (),
+) -> Instrument | None:
+    """The one instrument a contract means; otherwise the client is told, and None is returned."""
+    if contract.sec_type == SecType.COMBO:
+        return _combine(gateway, session, req_id, contract, legs)
+    found = list(islice(find_all(gateway, contract), 2))
+    if not found:
+        session.error(req_id, codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
+        return None
+    if len(found) > 1:
+        session.error(req_id, codes.NO_SECURITY, _ambiguous(contract))
+        return None
+    conflicts = _conflicts(contract, found[0]) if contract.con_id else ""
+    if conflicts:
+        session.error(req_id, codes.CONFLICT, codes.CONFLICT_TEXT + conflicts)
+        return None
+    return found[0]
+
+
+def _ambiguous(contract: WireContract) -> str:
+    symbol = contract.symbol or contract.local_symbol
+    hint = "; you must specify the multiplier or trading class" if contract.sec_type in ("FUT", "OPT") else ""
+    return f"The contract description specified for {symbol} is ambiguous{hint}."
+
+
+def _conflicts(contract: WireContract, instrument: Instrument) -> str:
+    """How a contract contradicts what its con id says, in IB's words; empty when it does not."""
+    held = wire_contract(instrument)
+    pairs = (
+        ("symbol", contract.symbol.upper(), held.symbol),
+        ("currency", contract.currency.upper(), held.currency),
+        ("expiry", contract.last_trade_date.replace("-", "")[:8], held.last_trade_date),
+        ("strike", f"{contract.strike:f}" if contract.strike else "", f"{held.strike:f}"),
+        ("right", contract.right.upper()[:1].strip("0?"), held.right),
+        ("ibLocalSymbol", contract.local_symbol.upper(), held.local_symbol),
+    )
+    return "".join(
+        f" requested {name} {wanted}, in contract {actual};"
+        for name, wanted, actual in pairs
+        if wanted and wanted != actual and not (name == "strike" and contract.strike == held.strike)
     )
 
 
-def find(gateway: "PaperGateway", session: Session, req_id: int, contract: WireContract) -> Instrument | None:
-    """The one instrument a contract means; otherwise the client is told, and None is returned."""
-    found = find_all(gateway, contract)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        session.error(req_id, codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
-    else:
-        session.error(
-            req_id,
-            codes.NO_SECURITY,
-            f"The contract description specified for {contract.symbol} is ambiguous.",
-        )
-    return None
+def _combine(
+    gateway: "PaperGateway",
+    session: Session,
+    req_id: int,
+    contract: WireContract,
+    legs: Sequence[WireLeg],
+) -> Instrument | None:
+    parts = []
+    for leg in legs[: MAX_LEGS + 1]:
+        instrument = gateway.universe.by_con_id(leg.con_id)
+        if instrument is None or leg.action not in ("BUY", "SELL"):
+            session.error(req_id, codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
+            return None
+        side = Side.BUY if leg.action == "BUY" else Side.SELL
+        parts.append(Leg(instrument=instrument, ratio=leg.ratio, side=side, exchange=leg.exchange or "SMART"))
+    try:
+        if len(parts) > MAX_LEGS:
+            raise ValueError(f"a combination has at most {MAX_LEGS} legs")
+        return gateway.universe.combine(parts)
+    except ValueError as error:
+        session.error(req_id, codes.VALIDATING, codes.invalid(f"Invalid combination: {error}"))
+        return None
+
+
+# Details
 
 
 def contract_details(gateway: "PaperGateway", session: Session, request: ContractDetailsRequest) -> None:
-    found = [] if request.sec_id_type else find_all(gateway, request.contract)
-    if not found:
-        session.error(request.req_id, codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
+    """Answers with everything that a description can mean; a long answer is given in steps."""
+    req_id = request.req_id
+    if request.sec_id_type not in ("", "ISIN"):
+        session.error(req_id, codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
         return
+    if req_id in session.jobs:
+        session.error(req_id, codes.DUPLICATE_TICKER_ID, "Duplicate ticker id")
+        return
+    answer = _answer(gateway, session, request)
+    # What is short is answered at once, so that answers come in the order of the requests.
+    if next(answer, "done") != "done":
+        session.jobs[req_id] = answer
+
+
+def _answer(gateway: "PaperGateway", session: Session, request: ContractDetailsRequest) -> Iterator[None]:
+    isin = request.sec_id if request.sec_id_type else ""
+    found = find_all(gateway, request.contract, expired=request.include_expired, isin=isin)
+    hours: dict[tuple[str, ...], tuple[str, str]] = {}
+    count = 0
     for instrument in found:
-        hours = (
-            trading_hours(gateway, instrument, regular_only=False),
-            trading_hours(gateway, instrument, regular_only=True),
-        )
-        session.send(_details(request.req_id, instrument, request.contract.exchange, hours))
-    session.send(ContractDetailsEnd(req_id=request.req_id))
+        # All of a chain trade at the same hours.
+        key = (instrument.sec_type, instrument.exchange, instrument.primary_exchange, instrument.time_zone)
+        if key not in hours:
+            hours[key] = (
+                trading_hours(gateway, instrument, regular_only=False),
+                trading_hours(gateway, instrument, regular_only=True),
+            )
+        session.send(_details(request.req_id, instrument, request.contract.exchange, hours[key]))
+        count += 1
+        if count % DETAILS_A_STEP == 0:
+            yield
+    if count:
+        session.send(ContractDetailsEnd(req_id=request.req_id))
+    else:
+        session.error(request.req_id, codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
 
 
 def _details(req_id: int, instrument: Instrument, exchange: str, hours: tuple[str, str]) -> ContractDetails:
-    exchanges = dict.fromkeys((instrument.exchange, instrument.primary_exchange))
-    rule = _rule_of(instrument)
+    exchanges = dict.fromkeys((instrument.exchange, instrument.primary_exchange, *instrument.exchanges))
+    exchanges.pop("", None)
+    underlying = instrument.underlying if instrument.sec_type is not SecType.INDEX else None
     return ContractDetails(
         req_id=req_id,
         contract=wire_contract(instrument, exchange=exchange or None),
         market_name=instrument.trading_class,
         min_tick=instrument.min_tick,
-        order_types=ORDER_TYPES,
+        order_types=order_types(instrument),
         valid_exchanges=",".join(exchanges),
         long_name=instrument.long_name,
         industry=instrument.industry,
         category=instrument.category,
         subcategory=instrument.subcategory,
-        time_zone=EASTERN_NAME,
+        time_zone=instrument.time_zone,
         trading_hours=hours[0],
         liquid_hours=hours[1],
-        market_rule_ids=",".join([str(rule)] * len(exchanges)),
+        market_rule_ids=",".join([str(instrument.market_rule)] * len(exchanges)),
         stock_type=instrument.stock_type,
-        min_size=instrument.size_increment,
+        min_size=instrument.min_size,
         size_increment=instrument.size_increment,
+        contract_month=instrument.contract_month,
+        last_trade_time=instrument.last_trade_time,
+        real_expiration_date=instrument.last_trade_date,
+        under_con_id=underlying.con_id if underlying else 0,
+        under_symbol=underlying.symbol if underlying else "",
+        under_sec_type=underlying.sec_type if underlying else "",
+        sec_ids=(("ISIN", instrument.isin),) if instrument.isin else (),
+        agg_group=_AGG_GROUPS.get(instrument.sec_type, _UNSET_GROUP),
     )
 
 
-def _rule_of(instrument: Instrument) -> int:
-    return next((rule for rule, tick in MARKET_RULES.items() if tick == instrument.min_tick), 0)
+def order_types(instrument: Instrument) -> str:
+    """What orders are taken for an instrument, as IB spells and sorts them."""
+    if instrument.sec_type in _NO_ORDERS:
+        return ""
+    more = {SecType.STOCK: _STOCK_ORDERS, SecType.FUTURE: _FUTURE_ORDERS}.get(instrument.sec_type, ())
+    return ",".join(sorted((*_ORDERS, *more)))
 
 
 def trading_hours(gateway: "PaperGateway", instrument: Instrument, *, regular_only: bool) -> str:
     """The hours of the next days as IB writes them, as in `20260417:0930-20260417:1600;20260418:CLOSED`."""
-    first = gateway.clock.now().astimezone(EASTERN).date()
+    zone = ZoneInfo(instrument.time_zone)
+    first = gateway.clock.now().astimezone(zone).date()
     sessions = gateway.hours.sessions(instrument, first, SCHEDULED_DAYS, regular_only=regular_only)
     days: dict[date, list[str]] = {first + timedelta(days=ahead): [] for ahead in range(SCHEDULED_DAYS)}
     for each in sessions:
-        start, end = each.start.astimezone(EASTERN), each.end.astimezone(EASTERN)
+        start, end = each.start.astimezone(zone), each.end.astimezone(zone)
         days[each.day].append(f"{start:%Y%m%d:%H%M}-{end:%Y%m%d:%H%M}")
     return ";".join(",".join(spans) or f"{day:%Y%m%d}:CLOSED" for day, spans in days.items())
 
 
-def matching_symbols(gateway: "PaperGateway", session: Session, request: MatchingSymbolsRequest) -> None:
-    found = gateway.universe.search(request.pattern, limit=MAX_SAMPLES)
-    samples = tuple(
-        SymbolSample(contract=wire_contract(instrument), description=instrument.long_name)
-        for instrument in found
-    )
-    session.send(SymbolSamples(req_id=request.req_id, samples=samples))
-
-
-def market_rule(gateway: "PaperGateway", session: Session, request: MarketRuleRequest) -> None:
-    increment = MARKET_RULES.get(request.number)
-    if increment is None:
-        session.error(-1, codes.VALIDATING, codes.invalid(f"Invalid market rule id: {request.number}"))
-        return
-    session.send(MarketRule(rule_id=request.number, increments=((Decimal(0), increment),)))
-
-
-def no_option_parameters(gateway: "PaperGateway", session: Session, request: OptionParametersRequest) -> None:
-    session.send(messages.option_parameters_end(request.number))
-
-
-def no_depth_exchanges(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    session.send(messages.no_depth_exchanges())
-
-
 HANDLERS: Mapping[type, Callable[..., None]] = {
-    OptionParametersRequest: no_option_parameters,
-    DepthExchangesRequest: no_depth_exchanges,
     ContractDetailsRequest: contract_details,
-    MatchingSymbolsRequest: matching_symbols,
-    MarketRuleRequest: market_rule,
 }

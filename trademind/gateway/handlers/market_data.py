@@ -76,7 +76,7 @@ def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequ
     if len(session.ticks) >= (gateway.pacing.max_lines or MAX_STREAMS):
         session.error(req_id, codes.TOO_MANY_LINES, codes.TOO_MANY_LINES_TEXT)
         return
-    instrument = find(gateway, session, req_id, request.contract)
+    instrument = find(gateway, session, req_id, request.contract, request.legs)
     if instrument is None:
         return
     once = request.snapshot or request.regulatory_snapshot

@@ -1,6 +1,7 @@
 """Orders: placing, changing, cancelling, listing, and binding those that were entered by hand."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from trademind.gateway import codes
@@ -38,7 +39,7 @@ def place(gateway: "PaperGateway", session: Session, request: PlaceOrder) -> Non
     try:
         _check_id(gateway, session, request.order_id)
         check_request(gateway, request)
-        instrument = find(gateway, session, request.order_id, request.contract)
+        instrument = find(gateway, session, request.order_id, request.contract, request.terms.legs)
         if instrument is None:
             return
         ticket = ticket_of(gateway, session.client_id, request, instrument)
@@ -223,7 +224,7 @@ def enter_by_hand(gateway: "PaperGateway", contract: WireContract, terms: OrderT
     order_id = gateway.by_hand.next_id()
     request = PlaceOrder(order_id=order_id, contract=contract, terms=terms, attributes=())
     check_request(gateway, request)
-    found = find_all(gateway, contract)
+    found = list(islice(find_all(gateway, contract), 2))
     if len(found) != 1:
         raise OrderRefused(codes.NO_SECURITY, codes.NO_SECURITY_TEXT)
     ticket = ticket_of(gateway, MASTER_CLIENT_ID, request, found[0])

@@ -27,7 +27,6 @@ ERRORS: Mapping[int, tuple[int, str]] = {
     55: _NO_OPTIONS,
     56: _NO_OPTIONS,
     57: _NO_OPTIONS,
-    83: (10182, "Failed to request smart components: there is no consolidated quote here."),
     97: (10189, "Failed to request tick-by-tick data:tick-by-tick data is not available."),
     98: (300, "Can't find EId with tickerId"),
     106: (300, "Can't find EId with tickerId"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trademind.gateway.wire import versions
-from trademind.gateway.wire.fields import EscapedText, FieldReader, Value
+from trademind.gateway.wire.fields import UNSET_INTEGER, EscapedText, FieldReader, Value
 from trademind.gateway.wire.messages import Message
 
 
@@ -75,13 +75,27 @@ class ContractDetails(Message):
     min_size: Decimal
     size_increment: Decimal
     price_magnifier: int = 1
+    contract_month: str = ""
+    last_trade_time: str = ""
+    """When it stops trading on its last day, as in 08:30; told with the date, and in `time_zone`."""
+    real_expiration_date: str = ""
+    under_con_id: int = 0
+    under_symbol: str = ""
+    under_sec_type: str = ""
+    sec_ids: tuple[tuple[str, str], ...] = ()
+    """Pairs of kind and id, as in (ISIN, US0378331005)."""
+    agg_group: int = 1
 
     def fields(self, version: int) -> Iterator[Value]:
         contract = self.contract
         yield 10
         if version < versions.SIZE_RULES:
             yield 8
-        yield from (self.req_id, contract.symbol, contract.sec_type, contract.last_trade_date)
+        yield from (self.req_id, contract.symbol, contract.sec_type)
+        if self.last_trade_time:
+            yield f"{contract.last_trade_date} {self.last_trade_time} {self.time_zone}"
+        else:
+            yield contract.last_trade_date
         if version >= versions.LAST_TRADE_DATE:
             yield contract.last_trade_date
         yield from (
@@ -95,10 +109,10 @@ class ContractDetails(Message):
             self.order_types,
             self.valid_exchanges,
             self.price_magnifier,
-            0,  # the underlying's con id
+            self.under_con_id,
             EscapedText(self.long_name),
             contract.primary_exchange,
-            "",  # contract month
+            self.contract_month,
             self.industry,
             self.category,
             self.subcategory,
@@ -107,12 +121,17 @@ class ContractDetails(Message):
             self.liquid_hours,
             "",  # economic value rule
             0,  # economic value multiplier
-            0,  # how many security ids follow
-            1,  # aggregated group
-            "",  # the underlying's symbol and type
-            "",
+            len(self.sec_ids),
+        )
+        for kind, sec_id in self.sec_ids:
+            yield kind
+            yield sec_id
+        yield from (
+            self.agg_group,
+            self.under_symbol,
+            self.under_sec_type,
             self.market_rule_ids,
-            "",  # real expiration date
+            self.real_expiration_date,
             self.stock_type,
         )
         if version >= versions.SIZE_RULES:
@@ -170,3 +189,60 @@ class MarketRule(Message):
         for low_edge, increment in self.increments:
             yield low_edge
             yield increment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionParameters(Message):
+    """The option chain of one underlying at one exchange, in one trading class."""
+
+    req_id: int
+    exchange: str
+    under_con_id: int
+    trading_class: str
+    multiplier: str
+    expirations: tuple[str, ...]
+    """YYYYMMDD each."""
+    strikes: tuple[Decimal, ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (75, self.req_id, self.exchange, self.under_con_id, self.trading_class, self.multiplier)
+        yield len(self.expirations)
+        yield from self.expirations
+        yield len(self.strikes)
+        yield from self.strikes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmartComponents(Message):
+    """What the bits of a consolidated quote's exchange map mean: (bit, exchange, letter) each."""
+
+    req_id: int
+    components: tuple[tuple[int, str, str], ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (82, self.req_id, len(self.components))
+        for component in self.components:
+            yield from component
+
+
+@dataclass(frozen=True, slots=True)
+class DepthExchange:
+    """Where there is market depth for a security type."""
+
+    exchange: str
+    sec_type: str
+    listing_exchange: str = ""
+    service: str = "Deep"
+    """Deep, or Deep2 where the market makers are named."""
+    agg_group: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthExchanges(Message):
+    exchanges: tuple[DepthExchange, ...]
+
+    def fields(self, version: int) -> Iterator[Value]:
+        yield from (80, len(self.exchanges))
+        for each in self.exchanges:
+            yield from (each.exchange, each.sec_type, each.listing_exchange, each.service)
+            yield UNSET_INTEGER if each.agg_group is None else each.agg_group

@@ -105,16 +105,12 @@ def current_time_millis(millis: int) -> Message:
 
 
 def option_parameters_end(req_id: int) -> Message:
-    """Ends the list of option chains; alone, it says that there are none."""
+    """Ends the list of option chains."""
     return Plain(values=(76, req_id))
 
 
 def no_soft_dollar_tiers(req_id: int) -> Message:
     return Plain(values=(77, req_id, 0))
-
-
-def no_depth_exchanges() -> Message:
-    return Plain(values=(80, 0))
 
 
 def user_info(req_id: int, white_branding_id: str) -> Message:

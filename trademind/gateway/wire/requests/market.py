@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trademind.gateway.wire.contracts import WireContract, read_contract
-from trademind.gateway.wire.fields import FieldReader
+from trademind.gateway.wire.fields import FieldError, FieldReader
+from trademind.gateway.wire.order_terms import WireLeg
 from trademind.gateway.wire.requests.spec import Number, RequestSpec, number
 
 
@@ -12,6 +13,7 @@ from trademind.gateway.wire.requests.spec import Number, RequestSpec, number
 class MarketDataRequest:
     req_id: int
     contract: WireContract
+    legs: tuple[WireLeg, ...]
     generic_ticks: str
     snapshot: bool
     regulatory_snapshot: bool
@@ -27,16 +29,36 @@ class MarketDataTypeRequest(Number):
     __slots__ = ()
 
 
+MAX_LEGS = 20
+"""More legs than any exchange takes; a longer list is nonsense."""
+
+
+def read_legs(reader: FieldReader) -> tuple[WireLeg, ...]:
+    """The legs of a combination, as in requests that are no orders: four fields each."""
+    count = reader.integer()
+    if not 0 <= count <= MAX_LEGS:
+        raise FieldError(f"{count} legs")
+    return tuple(
+        WireLeg(
+            con_id=reader.integer(),
+            ratio=reader.integer(),
+            action=reader.name("action"),
+            exchange=reader.name("exchange"),
+        )
+        for _ in range(count)
+    )
+
+
 def _market_data(reader: FieldReader, version: int) -> MarketDataRequest:
     reader.skip()
     req_id, contract = reader.integer(), read_contract(reader)
-    if contract.sec_type == "BAG":
-        reader.skip(4 * reader.integer())
+    legs = read_legs(reader) if contract.sec_type == "BAG" else ()
     if reader.flag():
         reader.skip(3)  # delta-neutral contract
     return MarketDataRequest(
         req_id=req_id,
         contract=contract,
+        legs=legs,
         generic_ticks=reader.text(),
         snapshot=reader.flag(),
         regulatory_snapshot=reader.flag(),
