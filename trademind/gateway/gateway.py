@@ -35,6 +35,7 @@ from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
 from trademind.gateway.entitlements import ALL_LIVE, Entitlements
 from trademind.gateway.feeds.base import Feed
+from trademind.gateway.feeds.derived import DerivedFeed
 from trademind.gateway.handlers import (
     HANDLERS,
     account,
@@ -69,7 +70,7 @@ class PaperGateway:
 
     Args:
         exchange: Holds the account and the orders, and executes.
-        feed: Makes the market.
+        feed: Makes the market of what is listed; those of derivatives follow from it.
         universe: What can be traded.
         clock: The time, for the market as for everything else.
         store: Where everything the exchange does is written before any client hears of it.
@@ -93,7 +94,7 @@ class PaperGateway:
         entitlements: Entitlements = ALL_LIVE,
     ) -> None:
         self.exchange = exchange
-        self.feed = feed
+        self.feed = DerivedFeed(feed)
         self.universe = universe
         self.clock = clock
         self.control = MarketControl(self)
@@ -103,7 +104,7 @@ class PaperGateway:
         self.historical_pacing = HistoricalPacing(pacing)
         self.hours = hours or AlwaysOpen()
         self.entitlements = entitlements
-        self.statistics = Statistics(feed)
+        self.statistics = Statistics(self.feed)
         self.sessions: list[Session] = []
         self.display_groups: dict[int, str] = {}
         """What each of the display groups shows, as clients write it."""

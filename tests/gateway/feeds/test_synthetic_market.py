@@ -21,7 +21,8 @@ from trademind.gateway.feeds.synthetic import SyntheticFeed
 
 NEW_YORK = ZoneInfo("America/New_York")
 END = datetime(2026, 4, 15, tzinfo=NEW_YORK)
-BY_SYMBOL = {each.symbol: each for each in INSTRUMENTS}
+BY_SYMBOL = {each.symbol: each for each in reversed(INSTRUMENTS)}
+"""The first of each symbol: of currencies the pair with the dollar."""
 AAPL, EURUSD = BY_SYMBOL["AAPL"], BY_SYMBOL["EUR"]
 HOURS = ExchangeHours()
 

@@ -142,12 +142,14 @@ _SPECIAL: Final[Mapping[str, Exposure]] = {
 def exposure(instrument: Instrument) -> Exposure:
     """What an instrument's moves follow, by what it is."""
     if instrument.sec_type is SecType.CASH:
-        # All pairs are quoted in dollars, and move together when it is the dollar that moves.
+        # Pairs that are quoted in one currency move together when it is that one that moves.
         return Exposure(0.0, f"Currency {instrument.currency}", 0.5)
     if instrument.sec_type is SecType.CRYPTO:
         return Exposure(0.1, "Cryptocurrencies", 0.6)
     if instrument.sec_type is SecType.INDEX:
-        return Exposure(0.95)
+        # What is an index by its type only, such as one of gold or of volatility, goes its own way; those of
+        # shares follow a fund.
+        return Exposure()
     if instrument.sec_type is not SecType.STOCK:
         return Exposure()
     special = _SPECIAL.get(instrument.symbol)
