@@ -21,7 +21,9 @@ from trademind.gateway.feeds.calendar import day_of, midnight, to_utc
 from trademind.gateway.feeds.valuation import OptionValue, expiry, future_price, option_worth, value
 
 _HALF_SPREAD: Final = Decimal("0.006")
-"""What market makers in options ask for, as a share of the price on each side."""
+"""What market makers in options ask for, as a share of the price on each side …"""
+_WIDEST: Final = Decimal("0.0005")
+"""… but no more than so much of the underlying's price."""
 _LARGEST_SIZE: Final = 500
 """Contracts quoted at most."""
 _SECONDS = {"secs": 1, "min": 60, "mins": 60, "hour": 3600, "hours": 3600}
@@ -57,17 +59,25 @@ class DerivedFeed:
             return self._combo_quote(instrument, at)
         if instrument.underlying is None:
             return self.source.quote(instrument, at)
-        return self._derived_quote(instrument, instrument.underlying, at)
+        found = self._derived_quote(instrument, instrument.underlying, at)
+        return replace(found, volume=_ZERO) if instrument.sec_type is SecType.INDEX else found
 
     def bars(self, instrument: Instrument, *, start: datetime, end: datetime, bar_size: str) -> list[FeedBar]:
         if instrument.legs:
             return self._combo_bars(instrument, start, end, bar_size)
+        found = self._bars(instrument, start, end, bar_size)
+        if instrument.sec_type is SecType.INDEX:
+            return [replace(bar, volume=_ZERO, count=0) for bar in found]
+        return found
+
+    def _bars(self, instrument: Instrument, start: datetime, end: datetime, bar_size: str) -> list[FeedBar]:
+        """Bars of one instrument; those of an index have the volume of the fund that it is measured by."""
         if instrument.underlying is None:
             return self.source.bars(instrument, start=start, end=end, bar_size=bar_size)
         end = _not_after(instrument, end)
         if start >= end:
             return []
-        below = self.bars(instrument.underlying, start=start, end=end, bar_size=bar_size)
+        below = self._bars(instrument.underlying, start, end, bar_size)
         worth, share = _worth(instrument), _share(instrument)
         return [_derived_bar(instrument, bar, min(end, _ends(bar, bar_size)), worth, share) for bar in below]
 
@@ -87,7 +97,13 @@ class DerivedFeed:
             self._quotes.clear()
         found = self._quotes.get(underlying.con_id)
         if found is None:
-            found = self._quotes[underlying.con_id] = self.quote(underlying, at)
+            follows = underlying.underlying
+            found = (
+                self.source.quote(underlying, at)
+                if follows is None
+                else self._derived_quote(underlying, follows, at)
+            )
+            self._quotes[underlying.con_id] = found
         return found
 
     def _derived_quote(self, instrument: Instrument, underlying: Instrument, at: datetime) -> MarketQuote:
@@ -98,7 +114,7 @@ class DerivedFeed:
         worth, share = _worth(instrument), _share(instrument)
         low, high = sorted((worth(below.bid, moment), worth(below.ask, moment)))
         last = _rounded(instrument, worth(below.last, moment), moment)
-        bid, ask = _market(instrument, low, high, last)
+        bid, ask = _market(instrument, low, high, last, below.last * _WIDEST)
         today = to_utc(midnight(day_of(int(moment.timestamp()))))
         tomorrow = today + timedelta(days=1)
         first, close = (_rounded(instrument, worth(each, today), today) for each in (below.open, below.close))
@@ -218,10 +234,12 @@ def _rounded(instrument: Instrument, price: Decimal, at: datetime) -> Decimal:
     return found if is_over else max(found, instrument.min_tick)
 
 
-def _market(instrument: Instrument, low: Decimal, high: Decimal, last: Decimal) -> tuple[Decimal, Decimal]:
+def _market(
+    instrument: Instrument, low: Decimal, high: Decimal, last: Decimal, widest: Decimal
+) -> tuple[Decimal, Decimal]:
     """Bid and ask around what an instrument is worth at its underlying's bid and ask."""
     if instrument.sec_type is SecType.OPTION:
-        low, high = low * (1 - _HALF_SPREAD), high * (1 + _HALF_SPREAD)
+        low, high = low - min(widest, low * _HALF_SPREAD), high + min(widest, high * _HALF_SPREAD)
     rule = instrument.market_rule
     bid = min(last, max(_ZERO, round_to(low, increment_at(rule, low), DOWN)))
     ask = max(last, round_to(high, increment_at(rule, high), UP))
@@ -265,6 +283,8 @@ def _root(instrument: Instrument) -> Instrument:
 def _share(instrument: Instrument) -> Decimal:
     """What an instrument trades for each unit of what it follows from, or for each second where that does not
     trade by itself."""
+    if instrument.sec_type is SecType.INDEX:
+        return _ONE
     usual = _root(instrument).daily_volume
     return Decimal(instrument.daily_volume) / (usual or 86_400)
 

@@ -10,7 +10,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
-from math import exp, log, sqrt
+from math import exp, log, sqrt, tanh
 from zoneinfo import ZoneInfo
 
 from trademind.domain import SecType
@@ -29,7 +29,7 @@ _CONVENIENCE_YIELD = {"CL": 0.03, "GC": 0.0, "SI": 0.0}
 _SKEW, _CURVATURE = 0.08, 0.025
 """How the volatility falls with the strike, and rises on both sides, per standard deviation of moneyness."""
 _WINGS = 3.0
-"""Standard deviations beyond which the smile is flat."""
+"""Standard deviations beyond which the smile flattens."""
 _TERM = 0.04
 """By how much a volatility of a year is above one of a moment."""
 _SHORTEST_TERM = 3 / DAYS_A_YEAR
@@ -97,7 +97,8 @@ def smile(option: Instrument, spot: float, years: float) -> float:
     usual = option.underlying.annual_volatility * (1 + _TERM * sqrt(min(years, 1.0)))
     forward = spot * exp((RATE - yield_of(option.underlying)) * years)
     deviation = usual * sqrt(max(years, _SHORTEST_TERM))
-    moneyness = min(_WINGS, max(-_WINGS, log(float(option.strike) / forward) / deviation))
+    # Bent, not cut off: a kink in the smile would be an arbitrage.
+    moneyness = _WINGS * tanh(log(float(option.strike) / forward) / deviation / _WINGS)
     return usual * (1 - _SKEW * moneyness + _CURVATURE * moneyness * moneyness)
 
 
