@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.gateway.conversation import AAPL_ID, LIBRARIES, NOW, SPY_ID, Heard, LibraryClient, make_core
+from trademind.gateway.feeds.derived import DerivedFeed
+from trademind.gateway.feeds.synthetic import SyntheticFeed
 from trademind.gateway.newsroom import MARK, PROVIDERS
 
 ALL = "+".join(PROVIDERS)
@@ -53,7 +55,7 @@ def test_from_provider_to_article(library: str, version: int) -> None:
 def test_the_news_are_those_of_the_market(client: LibraryClient) -> None:
     """The same market has the same news; another has others."""
     again, other = LibraryClient(make_core()), LibraryClient(make_core())
-    other.core.feed = type(other.core.feed)(8)  # type: ignore[call-arg]
+    other.core.feed = DerivedFeed(SyntheticFeed(8))
 
     assert ask(client) == ask(again)
     assert ask(client) != ask(other)

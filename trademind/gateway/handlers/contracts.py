@@ -100,7 +100,8 @@ def find_all(
     )
     if contract.con_id:
         instrument = gateway.universe.by_con_id(contract.con_id)
-        if instrument is not None and wanted.trades_at(instrument):
+        # SMART leaves the routing to IB, whatever the instrument.
+        if instrument is not None and (contract.exchange == "SMART" or wanted.trades_at(instrument)):
             yield instrument
         return
     yield from gateway.universe.find(wanted, today(gateway))
