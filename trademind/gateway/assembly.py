@@ -6,8 +6,10 @@ from pathlib import Path
 
 from trademind.clock import AcceleratedClock, Clock, SystemClock
 from trademind.errors import SettingsError
+from trademind.gateway.actions import read_actions
 from trademind.gateway.calendars import market_hours
 from trademind.gateway.connectivity import DailyReset
+from trademind.gateway.engine.corporate_actions import CorporateAction
 from trademind.gateway.engine.hours import MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.entitlements import Access, Entitlements
@@ -27,6 +29,7 @@ class _Market:
     universe: Universe
     feed: Feed
     start: datetime | None = None
+    actions: tuple[CorporateAction, ...] = ()
 
 
 def paper_gateway(
@@ -50,6 +53,7 @@ def paper_gateway(
         feed=market.feed,
         hours=hours,
         universe=market.universe,
+        actions=market.actions,
         pacing=Pacing() if paper.pacing else UNPACED,
         entitlements=Entitlements({symbol: Access(each) for symbol, each in paper.market_data.items()}),
         reset=None if paper.daily_reset is None else DailyReset(at=paper.daily_reset),
@@ -57,7 +61,9 @@ def paper_gateway(
 
 
 def _synthetic(paper: PaperSettings, hours: MarketHours) -> _Market:
-    return _Market(Universe(), SyntheticFeed(paper.seed, hours))
+    universe = Universe()
+    actions = read_actions(paper.actions, universe) if paper.actions else ()
+    return _Market(universe, SyntheticFeed(paper.seed, hours, actions), actions=actions)
 
 
 def _recorded(paper: PaperSettings, hours: MarketHours) -> _Market:
@@ -67,7 +73,10 @@ def _recorded(paper: PaperSettings, hours: MarketHours) -> _Market:
         )
     others = SyntheticFeed(paper.seed, hours) if paper.others == "synthetic" else None
     feed = ReplayFeed(read_tapes(paper.replay_file), loop=paper.loop, others=others)
-    return _Market(Universe(feed.instruments), feed, feed.start)
+    universe = Universe(feed.instruments)
+    # Recorded prices are what they are: whoever recorded them saw the splits.
+    actions = read_actions(paper.actions, universe) if paper.actions else ()
+    return _Market(universe, feed, feed.start, actions)
 
 
 def _clock(paper: PaperSettings, market: _Market) -> Clock:

@@ -12,7 +12,7 @@ which is emptied by further steps. No single step takes long.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,7 +29,8 @@ from trademind.gateway.connectivity import (
     Notice,
 )
 from trademind.gateway.control import MarketControl
-from trademind.gateway.engine.exchange import PaperExchange
+from trademind.gateway.engine.corporate_actions import CorporateAction
+from trademind.gateway.engine.exchange import PaperExchange, exchange_date
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Event, Instrument, MarketQuote, OrderReported, PaperOrder
@@ -78,6 +79,7 @@ class PaperGateway:
         reset: The nightly restart of IB's servers; None for none.
         hours: When the instruments trade; always, unless given.
         entitlements: Whose market data may be seen; everything live, unless given.
+        actions: Dividends and splits, which happen when their days begin.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class PaperGateway:
         reset: DailyReset | None = None,
         hours: MarketHours | None = None,
         entitlements: Entitlements = ALL_LIVE,
+        actions: Iterable[CorporateAction] = (),
     ) -> None:
         self.exchange = exchange
         self.feed = DerivedFeed(feed)
@@ -103,6 +106,8 @@ class PaperGateway:
         self.pacing = pacing
         self.historical_pacing = HistoricalPacing(pacing)
         self.hours = hours or AlwaysOpen()
+        self._actions = deque(sorted(actions, key=lambda action: action.day))
+        """Dividends and splits to come, the next one first."""
         self.entitlements = entitlements
         self.statistics = Statistics(self.feed)
         self.sessions: list[Session] = []
@@ -124,6 +129,9 @@ class PaperGateway:
         self.by_hand = ByHand(order.ticket.order_id for order in known)
         for order in exchange.orders():
             self._note(order)
+        # What was due while the gateway was not running; the exchange knows what it has dealt with.
+        for _ in self._pass_time(clock.now()):
+            pass
         # Positions and orders taken over from a former run need prices before the first client asks.
         for con_id in sorted(exchange.needs_quotes()):
             instrument = universe.by_con_id(con_id)
@@ -330,6 +338,10 @@ class PaperGateway:
     def _pass_time(self, now: datetime) -> Iterator[None]:
         for events in self.exchange.pass_time(now):
             self.commit(events)
+            yield
+        today = exchange_date(now)
+        while self._actions and self._actions[0].day <= today:
+            self.commit(self.exchange.apply(self._actions.popleft()))
             yield
 
     def commit(self, events: Sequence[Event]) -> None:

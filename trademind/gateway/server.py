@@ -9,7 +9,7 @@ the same way. A client is never waited for: one that sends nonsense, or does not
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from trademind.clock import Clock, SystemClock, speed_of
 from trademind.gateway.admin import AdminSocket
 from trademind.gateway.connectivity import DailyReset
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
+from trademind.gateway.engine.corporate_actions import CorporateAction
 from trademind.gateway.engine.fills import FRIENDLY, FillModel
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import Universe
@@ -256,6 +257,7 @@ class PaperGatewayServer:
         max_clients: How many clients are served at the same time.
         fills: How orders meet the market.
         universe: What can be traded; everything that is listed, unless given.
+        actions: Dividends and splits, which happen when their days begin.
 
     Raises:
         SettingsError: another gateway uses `data_dir`.
@@ -281,6 +283,7 @@ class PaperGatewayServer:
         max_clients: int = MAX_CLIENTS,
         fills: FillModel = FRIENDLY,
         universe: Universe | None = None,
+        actions: Sequence[CorporateAction] = (),
     ) -> None:
         self.host = host
         self._asked_port = port
@@ -295,7 +298,8 @@ class PaperGatewayServer:
         self._hours = hours or AlwaysOpen()
         self._fills = fills
         self._universe = universe
-        self._feed = feed or SyntheticFeed(seed, self._hours)
+        self._actions = actions
+        self._feed = feed or SyntheticFeed(seed, self._hours, actions)
         self._entitlements = entitlements
         self.max_clients = max_clients
         self._resources = AsyncExitStack()
@@ -327,6 +331,7 @@ class PaperGatewayServer:
                 pacing=self._pacing,
                 reset=self._reset,
                 hours=self._hours,
+                actions=self._actions,
                 entitlements=self._entitlements,
             )
             loop = asyncio.get_running_loop()
