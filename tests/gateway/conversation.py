@@ -95,8 +95,12 @@ class LibraryClient:
 
     def post(self, name: str, *args: Any) -> None:
         """Have a request received, and nothing done about it yet."""
-        fields = self._wire.write(name, *args)
+        fields = self.written(name, *args)
         self.session.connection.receive_data(encode_frame(encode_fields(fields)))
+
+    def written(self, name: str, *args: Any) -> list[str]:
+        """The fields of a request as the library writes it."""
+        return list(self._wire.write(name, *args))
 
     def send(self, *fields: Any) -> Heard:
         """Send what no library would."""

@@ -97,7 +97,7 @@ REQUESTS: Mapping[int, RequestSpec] = {
     71: RequestSpec("startApi", None, _start_api),
     72: RequestSpec("verifyAndAuthRequest", None, bare(VerifyAndAuthenticate)),
     73: RequestSpec("verifyAndAuthMessage", None, bare(VerifyAndAuthenticate)),
-    104: RequestSpec("reqUserInfo", 1, number(UserInfoRequest, skip=0)),
+    104: RequestSpec("reqUserInfo", 1, number(UserInfoRequest, skip=0), since=versions.USER_INFO),
     105: RequestSpec(
         "reqCurrentTimeInMillis", None, bare(CurrentTimeMillisRequest), since=versions.CURRENT_TIME_MILLIS
     ),
