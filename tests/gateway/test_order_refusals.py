@@ -42,6 +42,8 @@ REFUSED: list[tuple[int, tuple[Any, ...], dict[str, Any]]] = [
     (334, ("BUY", 10, "LMT"), {**LIMIT, "tif": "DAY", "goodTillDate": "20261130"}),
     (391, ("BUY", 10, "LMT"), {**LIMIT, "tif": "GTD", "goodTillDate": "tomorrow"}),
     (391, ("BUY", 10, "LMT"), {**LIMIT, "goodAfterTime": "20261399 10:00:00"}),
+    (391, ("BUY", 10, "LMT"), {**LIMIT, "goodAfterTime": "00010101-00:00:00"}),
+    (391, ("BUY", 10, "LMT"), {**LIMIT, "tif": "GTD", "goodTillDate": "99991231"}),
     (146, ("SELL", 10, "STP"), {"auxPrice": 100.0, "triggerMethod": 5}),
     (152, ("BUY", 10, "MKT"), {"hidden": True}),
     (10020, ("BUY", 10, "LMT"), {**LIMIT, "displaySize": 11}),

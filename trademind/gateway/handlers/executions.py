@@ -23,7 +23,10 @@ _SIDES = {"BUY": Side.BUY, "BOT": Side.BUY, "SELL": Side.SELL, "SLD": Side.SELL,
 
 
 def executions(gateway: "PaperGateway", session: Session, request: ExecutionsRequest) -> None:
-    """Today's fills that pass the filter, oldest first, each followed by its commission report."""
+    """Today's fills that pass the filter, oldest first, each followed by its commission report.
+
+    Of a combination the legs are charged for, and not the whole.
+    """
     try:
         since = parse_moment(request.time) if request.time.strip() else None
     except ValueError as error:
@@ -55,7 +58,8 @@ def _list(
     for number, execution in enumerate(fills, 1):
         if wanted(execution):
             session.send(execution_message(execution, gateway.by_hand.shown_id(execution.order_id), req_id))
-            session.send(commission_message(execution))
+            if not execution.instrument.legs:
+                session.send(commission_message(execution))
         if number % LISTED_PER_STEP == 0:
             yield
     session.send(executions_end(req_id))
