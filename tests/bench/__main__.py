@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import engine, load, orders, wire_orders
+from tests.bench import engine, load, orders, start, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
 
@@ -24,6 +24,7 @@ CONNECTIONS = 16
 ORDERS = 500
 WIRE_ORDERS = 4000
 ENGINE_ORDERS = 20_000
+STARTS = 100
 PACKAGES = ("ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
@@ -85,6 +86,13 @@ async def orders_over_the_wire() -> None:
             print(f"| {name} | {rate:,.0f} |")
 
 
+def start_to_first_answer() -> None:
+    took = start.first_answers(STARTS)
+    print(f"\nA paper gateway in a test, from its start to the first answer, {STARTS} times\n")
+    print("| | p50 ms | p99 ms |\n| --- | ---: | ---: |")
+    print(f"| start to first answer | {quantile(took, 0.5) * 1000:.2f} | {quantile(took, 0.99) * 1000:.2f} |")
+
+
 async def main() -> None:
     # Bare ib_async reports every cancelled order as an error.
     logging.getLogger("ib_async").setLevel(logging.CRITICAL)
@@ -105,6 +113,7 @@ async def main() -> None:
         await order_round_trips(trademind_port, bare_port)
     orders_in_the_engine()
     await orders_over_the_wire()
+    start_to_first_answer()
 
 
 if __name__ == "__main__":

@@ -59,3 +59,18 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytes
     assert "DUTM00001: 100000 USD, source paper" in outputs
     assert "image/png" in outputs
     assert "AAPL: 10 at" in outputs
+
+
+def test_the_test_of_a_strategy_passes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "trademind.testing", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, f"--rootdir={tmp_path}", EXAMPLES / "test_my_strategy.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
