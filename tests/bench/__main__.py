@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import engine, load, orders, start, wire_orders
+from tests.bench import engine, load, orders, start, ticks, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
 
@@ -25,6 +25,7 @@ ORDERS = 500
 WIRE_ORDERS = 4000
 ENGINE_ORDERS = 20_000
 STARTS = 100
+TICK_CLIENTS = 50
 PACKAGES = ("ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
@@ -93,6 +94,19 @@ def start_to_first_answer() -> None:
     print(f"| start to first answer | {quantile(took, 0.5) * 1000:.2f} | {quantile(took, 0.99) * 1000:.2f} |")
 
 
+def market_data() -> None:
+    print(f"\nMarket data from a feed that never rests, {ticks.LINES} lines for each client\n")
+    print("| gateway | |\n| --- | ---: |")
+    port = free_port()
+    with running(["tests.bench.ticks", str(port), "0"], port):
+        rate = ticks.ticks_per_second(port, SECONDS)
+        print(f"| ticks/s to one client | {rate:,.0f} |")
+    port = free_port()
+    with running(["tests.bench.ticks", str(port), "1"], port) as process:
+        before, after = ticks.memory(port, process.pid, TICK_CLIENTS, SECONDS)
+        print(f"| MB before clients | {before:.0f} |\n| MB with {TICK_CLIENTS} clients | {after:.0f} |")
+
+
 async def main() -> None:
     # Bare ib_async reports every cancelled order as an error.
     logging.getLogger("ib_async").setLevel(logging.CRITICAL)
@@ -114,6 +128,7 @@ async def main() -> None:
     orders_in_the_engine()
     await orders_over_the_wire()
     start_to_first_answer()
+    market_data()
 
 
 if __name__ == "__main__":

@@ -179,8 +179,8 @@ def look(app: App) -> None:
     nothing.symbol = "NOSUCH"
     app.reqContractDetails(9, nothing)
     app.wait("error", lambda args: (args[0], args[2]) == (9, 200))
-    app.reqTickByTickData(10, aapl(), "Last", 0, False)
-    app.wait("error", lambda args: args[0] == 10)
+    app.reqMktDepth(10, aapl(), 5, False, [])
+    app.wait("error", lambda args: (args[0], args[2]) == (10, 10092))
 
 
 @pytest.mark.parametrize("version", [157, 163, 170, 178, 187, 193, 196, 200])

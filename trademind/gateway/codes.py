@@ -18,6 +18,24 @@ DELAYED_NOT_ENABLED: Final = 10168
 DELAYED_NOT_ENABLED_TEXT: Final = (
     "Requested market data is not subscribed. Delayed market data is not enabled."
 )
+NEEDS_API_SUBSCRIPTION: Final = 10089
+NEEDS_API_SUBSCRIPTION_TEXT: Final = (
+    "Requested market data requires additional subscription for API. "
+    "See link in 'Market Data Connections' dialog for more details."
+)
+NO_TICK_BY_TICK: Final = 10189
+TOO_MANY_TICK_BY_TICK: Final = 10190
+TOO_MANY_TICK_BY_TICK_TEXT: Final = "Max number of tick-by-tick requests has been reached."
+REAL_TIME_QUERY: Final = 420
+TOO_MANY_DEPTH: Final = 309
+UNKNOWN_DEPTH: Final = 310
+DEPTH_RESET: Final = 317
+DEPTH_RESET_TEXT: Final = (
+    "Market depth data has been RESET. Please empty deep book contents before applying any new entries."
+)
+DEPTH_EXCHANGES: Final = 2152
+NO_DEPTH: Final = 10092
+NO_DEPTH_TEXT: Final = "Deep market data is not supported for this combination of security type/exchange"
 COMPETING_SESSION: Final = 10197
 COMPETING_SESSION_TEXT: Final = "No market data during competing live session"
 NO_SECURITY: Final = 200

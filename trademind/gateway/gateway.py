@@ -40,6 +40,7 @@ from trademind.gateway.feeds.derived import DerivedFeed
 from trademind.gateway.handlers import (
     HANDLERS,
     account,
+    depth,
     greeting,
     history,
     limits,
@@ -47,6 +48,7 @@ from trademind.gateway.handlers import (
     market_data,
     news,
     orders,
+    real_time_bars,
     scanner,
 )
 from trademind.gateway.handlers.telling import Telling, tell
@@ -424,10 +426,12 @@ class PaperGateway:
         quote = self.refresh(instrument)
         yield
         if self.connectivity.farms[Farm.MARKET] is FarmState.BROKEN:
+            for session in self._started():
+                depth.cut_off(session, instrument.con_id)
             return
         move = market_data.Move(self, instrument, quote)
         for session in self._started():
-            yield from market_data.quote_changed(session, move)
+            yield from market_data.moved(session, move)
 
     def _update(self, session: Session, now: datetime) -> Iterator[None]:
         if not self.connectivity.is_up:
@@ -437,6 +441,7 @@ class PaperGateway:
         yield from history.update(self, session, now)
         yield from scanner.update(self, session, now)
         news.update_bulletins(session, now)
+        yield from real_time_bars.update(self, session, now)
 
     def _guarded(self, name: str, steps: Iterator[None]) -> Iterator[None]:
         """Steps of the market's move, ended by what fails in them. Logged once until they work again."""

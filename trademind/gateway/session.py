@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from trademind.clock import Clock
@@ -14,10 +15,12 @@ from trademind.gateway.entitlements import DataType
 from trademind.gateway.pacing import PACE_API, UNPACED, MessageRate
 from trademind.gateway.wire.frames import split_frames
 from trademind.gateway.wire.history import WireBar
+from trademind.gateway.wire.market import TradeKind
 from trademind.gateway.wire.messages import Encoded, Error, Message
 from trademind.gateway.wire.ticks import Tick, TickBytes
 
 if TYPE_CHECKING:
+    from trademind.gateway.handlers.bar_kinds import Kind
     from trademind.gateway.handlers.bar_query import BarQuery
     from trademind.gateway.handlers.scanner import ScannerStream
 
@@ -96,6 +99,54 @@ class PnLStream:
     sent: tuple[Decimal | None, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DepthRow:
+    """One row of one side of an order book."""
+
+    price: Decimal
+    size: Decimal
+    maker: str
+    """Who quotes it: an exchange in SMART depth; empty where nobody is named."""
+
+
+@dataclass(slots=True)
+class TickByTickStream:
+    """A subscription to every trade, or every change of bid and ask."""
+
+    instrument: Instrument
+    kind: TradeKind
+    ignore_size: bool
+    since: datetime
+    """Up to which moment trades have been told; a whole second."""
+    sent: MarketQuote | None = None
+
+
+@dataclass(slots=True)
+class DepthStream:
+    """A subscription to the order book."""
+
+    instrument: Instrument
+    venue: str
+    """SMART, or the exchange whose book it is."""
+    rows: int
+    bids: list[DepthRow] = field(default_factory=list)
+    asks: list[DepthRow] = field(default_factory=list)
+    """The book as the client has it."""
+    is_cut_off: bool = False
+    """Whether what the client has may be old: then it is told to empty its book first."""
+
+
+@dataclass(slots=True)
+class RealTimeBarStream:
+    """A subscription to bars of five seconds."""
+
+    instrument: Instrument
+    kind: "Kind"
+    use_rth: bool
+    since: datetime
+    """Where the next bar begins."""
+
+
 S = TypeVar("S", bound=MarketStream)
 
 
@@ -114,6 +165,10 @@ class MarketStreams(Generic[S]):
 
     def get(self, req_id: int) -> S | None:
         return self._by_req_id.get(req_id)
+
+    def all(self) -> list[tuple[int, S]]:
+        """All streams, with their request ids."""
+        return list(self._by_req_id.items())
 
     def con_ids(self) -> Iterable[int]:
         return self._by_con_id.keys()
@@ -175,6 +230,9 @@ class Session:
         self.data_type = DataType.LIVE
         """The market data type asked for, which holds for what is subscribed from then on."""
         self.ticks: MarketStreams[TickStream] = MarketStreams()
+        self.tick_by_tick: MarketStreams[TickByTickStream] = MarketStreams()
+        self.depth: MarketStreams[DepthStream] = MarketStreams()
+        self.real_time_bars: MarketStreams[RealTimeBarStream] = MarketStreams()
         self.bars: dict[int, BarStream] = {}
         self.scanners: dict[int, ScannerStream] = {}
         self.bulletin: int | None = None
@@ -210,11 +268,14 @@ class Session:
 
     def watched(self) -> Iterable[int]:
         """The con ids of all whose market is shown to this client as it moves."""
-        return self.ticks.con_ids()
+        return chain(self.ticks.con_ids(), self.tick_by_tick.con_ids(), self.depth.con_ids())
 
     def drop_subscriptions(self) -> None:
         """End everything that comes from a data farm."""
         self.ticks.clear()
+        self.tick_by_tick.clear()
+        self.depth.clear()
+        self.real_time_bars.clear()
         self.bars.clear()
         self.scanners.clear()
         self.jobs.clear()

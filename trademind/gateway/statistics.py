@@ -8,9 +8,9 @@ What has no source in the feed, such as how many shares can be borrowed, is a sh
 volume that belongs to the instrument and the day.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from math import log, sqrt
@@ -27,6 +27,8 @@ AVERAGED: Final = timedelta(days=90)
 """What the average volume is taken over, as at IB."""
 VOLATILITY_RETURNS: Final = 30
 """Daily returns in a historical volatility, as at IB."""
+DAYS_PER_STEP: Final = 30
+"""A few milliseconds of work."""
 MAX_KEPT: Final = 1000
 """Instruments whose figures are kept."""
 _DAYS_A_YEAR: Final = 365
@@ -75,15 +77,34 @@ class Statistics:
 
     def of_day(self, instrument: Instrument, now: datetime) -> DailyFigures:
         """Figures up to and with the day of `now`, as it was when they were asked for first."""
-        today = now.astimezone(EASTERN).date()
-        return _kept(self._days, instrument.con_id, today, lambda: self._make_day(instrument, now))
+        for _ in self.prepare(instrument, now):
+            pass
+        return self._days[instrument.con_id][1]
+
+    def prepare(self, instrument: Instrument, now: datetime) -> Iterator[None]:
+        """Look at a year of days, in steps, unless this day's figures are known: then `of_day` is quick."""
+        today, con_id = now.astimezone(EASTERN).date(), instrument.con_id
+        if con_id in self._days and self._days[con_id][0] >= today:
+            return
+        days: list[FeedBar] = []
+        start = now - 4 * QUARTER
+        while start < now:
+            # Cut at midnight, where a bar begins in any case.
+            cut = start.astimezone(EASTERN).date() + timedelta(days=DAYS_PER_STEP)
+            end = min(datetime.combine(cut, time.min, EASTERN).astimezone(UTC), now)
+            days += self._feed.bars(instrument, start=start, end=end, bar_size="1 day")
+            start = end
+            yield
+        _keep(self._days, con_id, today, self._make_day(instrument, now, days))
 
     def of_minute(self, instrument: Instrument, now: datetime) -> RecentFigures:
         minute = int(now.timestamp()) // 60
-        return _kept(self._minutes, instrument.con_id, minute, lambda: self._make_minute(instrument, now))
+        known = self._minutes.get(instrument.con_id)
+        if known is not None and known[0] == minute:
+            return known[1]
+        return _keep(self._minutes, instrument.con_id, minute, self._make_minute(instrument, now))
 
-    def _make_day(self, instrument: Instrument, now: datetime) -> DailyFigures:
-        year = self._feed.bars(instrument, start=now - 4 * QUARTER, end=now, bar_size="1 day")
+    def _make_day(self, instrument: Instrument, now: datetime, year: list[FeedBar]) -> DailyFigures:
         if not year:
             quote = self._feed.quote(instrument, now)
             usual = _fraction(instrument.annual_volatility)
@@ -115,7 +136,7 @@ class Statistics:
     def _make_minute(self, instrument: Instrument, now: datetime) -> RecentFigures:
         minute = now.replace(second=0, microsecond=0)
         last = self._feed.bars(instrument, start=minute - timedelta(minutes=1), end=minute, bar_size="1 min")
-        opened = datetime.combine(now.astimezone(EASTERN).date(), datetime.min.time(), EASTERN)
+        opened = datetime.combine(now.astimezone(EASTERN).date(), time.min, EASTERN)
         today = self._feed.bars(instrument, start=opened, end=max(minute, opened), bar_size="1 hour")
         fine = self._feed.bars(instrument, start=minute - timedelta(hours=6), end=minute, bar_size="5 mins")
         found = _volatility(fine, _DAYS_A_YEAR * _FIVE_MINUTES_A_DAY)
@@ -151,10 +172,8 @@ def _fraction(number: float) -> Decimal:
     return Decimal(repr(number)).quantize(_PLACES)
 
 
-def _kept(known: dict[int, tuple[K, V]], con_id: int, key: K, make: Callable[[], V]) -> V:
-    found = known.get(con_id)
-    if found is None or found[0] != key:
-        if con_id not in known and len(known) >= MAX_KEPT:
-            del known[next(iter(known))]
-        found = known[con_id] = (key, make())
-    return found[1]
+def _keep(known: dict[int, tuple[K, V]], con_id: int, key: K, value: V) -> V:
+    if con_id not in known and len(known) >= MAX_KEPT:
+        del known[next(iter(known))]
+    known[con_id] = (key, value)
+    return value

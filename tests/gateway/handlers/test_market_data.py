@@ -16,22 +16,15 @@ from tests.gateway.conversation import (
     ShareHours,
     make_core,
 )
+from tests.gateway.handlers.watching import instrument, move
 from trademind.clock import ManualClock
 from trademind.gateway.entitlements import Access, Entitlements
-from trademind.gateway.gateway import PaperGateway
 from trademind.gateway.handlers.market_data import DELAY
 from trademind.gateway.pacing import Pacing
 
 ALL_GENERIC = "100,101,104,105,106,165,221,225,233,236,258,293,294,295,318,411,456"
 DEFAULT = {1, 2, 4, 6, 7, 9, 14}
 """The tick types of a stock's prices."""
-
-
-def move(core: PaperGateway, seconds: float = 1.0) -> None:
-    assert isinstance(core.clock, ManualClock)
-    core.clock.advance(timedelta(seconds=seconds))
-    for _ in core.pump_steps(core.clock.now()):
-        pass
 
 
 def prices(heard: Heard) -> dict[int, float]:
@@ -58,7 +51,7 @@ def test_all_default_ticks_come_first(library: str, version: int) -> None:
 
     heard = subscribe(client)
 
-    quote = core.feed.quote(instrument(core), NOW)
+    quote = core.feed.quote(instrument(core, AAPL_ID), NOW)
     assert [name for name, _ in heard[:2]] == ["tickReqParams", "marketDataType"]
     assert prices(heard) == {
         1: float(quote.bid), 2: float(quote.ask), 4: float(quote.last), 6: float(quote.high),
@@ -74,12 +67,6 @@ def test_all_default_ticks_come_first(library: str, version: int) -> None:
     assert not client.ask("cancelMktData", 1).errors()
 
 
-def instrument(core: PaperGateway, con_id: int = AAPL_ID) -> Any:
-    found = core.universe.by_con_id(con_id)
-    assert found is not None
-    return found
-
-
 def test_what_a_client_has_seen_is_always_the_market() -> None:
     core = make_core()
     client = LibraryClient(core)
@@ -87,7 +74,7 @@ def test_what_a_client_has_seen_is_always_the_market() -> None:
     for _ in range(30):
         move(core)
         seen |= values(client.hear())
-        quote = core.feed.quote(instrument(core), core.clock.now())
+        quote = core.feed.quote(instrument(core, AAPL_ID), core.clock.now())
         assert [seen[kind] for kind in (1, 2, 4, 6, 7)] == [
             float(each) for each in (quote.bid, quote.ask, quote.last, quote.high, quote.low)
         ]
@@ -109,11 +96,13 @@ def test_generic_ticks(library: str, version: int) -> None:
     core = make_core()
     ticks = values(subscribe(LibraryClient(core, library, version), generic=ALL_GENERIC))
 
-    quote = core.feed.quote(instrument(core), NOW)
+    quote = core.feed.quote(instrument(core, AAPL_ID), NOW)
     expected = {15, 16, 17, 18, 19, 20, 21, 23, 24, 27, 28, 29, 30, 34, 35, 36, 37, 46, 47, 48, 54, 55, 56,
                 57, 58, 59, 61, 87, 89}  # fmt: skip
     assert expected <= set(ticks)
-    year = core.feed.bars(instrument(core), start=NOW - timedelta(weeks=52), end=NOW, bar_size="1 day")
+    year = core.feed.bars(
+        instrument(core, AAPL_ID), start=NOW - timedelta(weeks=52), end=NOW, bar_size="1 day"
+    )
     assert ticks[19] == float(min(bar.low for bar in year))
     assert ticks[20] == float(max(bar.high for bar in year))
     assert ticks[19] <= ticks[17] <= ticks[15] <= ticks[4] <= ticks[16] <= ticks[18] <= ticks[20]
@@ -189,7 +178,7 @@ def test_delayed_data_is_a_quarter_of_an_hour_old(library: str, version: int) ->
 
     heard = subscribe(client)
 
-    past = core.feed.quote(instrument(core), NOW - DELAY)
+    past = core.feed.quote(instrument(core, AAPL_ID), NOW - DELAY)
     assert heard.errors() == [(1, 10167)]
     assert ("marketDataType", (1, 3)) in heard
     assert prices(heard) == {
@@ -203,7 +192,7 @@ def test_delayed_data_is_a_quarter_of_an_hour_old(library: str, version: int) ->
     for _ in range(10):
         move(core)
         seen |= values(client.hear())
-    past = core.feed.quote(instrument(core), core.clock.now() - DELAY)
+    past = core.feed.quote(instrument(core, AAPL_ID), core.clock.now() - DELAY)
     assert (seen[66], seen[68]) == (float(past.bid), float(past.last))
 
 

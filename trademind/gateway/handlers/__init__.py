@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from trademind.gateway.handlers import (
     account,
     contracts,
+    depth,
     display_groups,
     executions,
     exercise,
@@ -20,9 +21,12 @@ from trademind.gateway.handlers import (
     listings,
     market_data,
     news,
+    option_ticks,
     orders,
+    real_time_bars,
     reference,
     scanner,
+    tick_by_tick,
     unserved,
 )
 
@@ -35,6 +39,10 @@ HANDLERS: Mapping[type, Callable[..., None]] = {
     **contracts.HANDLERS,
     **listings.HANDLERS,
     **market_data.HANDLERS,
+    **option_ticks.HANDLERS,
+    **tick_by_tick.HANDLERS,
+    **depth.HANDLERS,
+    **real_time_bars.HANDLERS,
     **history.HANDLERS,
     **head_timestamp.HANDLERS,
     **historical_ticks.HANDLERS,

@@ -43,6 +43,8 @@ class Look:
 
     instrument: Instrument
     quote: MarketQuote
+    before: MarketQuote | None
+    """The quote that was shown last; None to begin with."""
     now: datetime
     statistics: Statistics
 
@@ -143,8 +145,10 @@ def _auction(look: Look) -> Made:
 
 def _rt_volume(look: Look) -> Made:
     """The last trade: price; size; time in milliseconds; volume of the day; its average price; whether it
-    was filled by a single market maker."""
-    quote = look.quote
+    was filled by a single market maker. None without a trade."""
+    quote, before = look.quote, look.before
+    if before is not None and (before.volume, before.last) == (quote.volume, quote.last):
+        return
     average = (quote.high + quote.low + 2 * quote.last) / 4
     millis = int(quote.time.timestamp() * 1000)
     text = f"{plain(quote.last)};{plain(quote.last_size)};{millis};{plain(quote.volume)};{average:f};true"
@@ -210,16 +214,17 @@ def _futures_open_interest(look: Look) -> Made:
 
 _STOCKS: Final = frozenset({SecType.STOCK})
 _OPTIONED: Final = _STOCKS | {SecType.OPTION}
-_WITH_HISTORY: Final = _STOCKS | {SecType.INDEX, SecType.CASH, SecType.CRYPTO, SecType.FUTURE, SecType.CFD}
+WITH_HISTORY: Final = _STOCKS | {SecType.INDEX, SecType.CASH, SecType.CRYPTO, SecType.FUTURE, SecType.CFD}
+"""What has a past of its own, of which the figures of a day are made."""
 _TRADED: Final = frozenset(SecType) - {SecType.INDEX, SecType.CASH}
 
 _TABLE: Final[Mapping[int, tuple[str, frozenset[SecType], Callable[[Look], Made]]]] = {
     100: ("Option Volume", _OPTIONED, _option_volume),
     101: ("Option Open Interest", _OPTIONED, _open_interest),
-    104: ("Historical Volatility", _WITH_HISTORY, _historical_volatility),
+    104: ("Historical Volatility", WITH_HISTORY, _historical_volatility),
     105: ("Average Opt Volume", _STOCKS, _average_option_volume),
-    106: ("impvolat", _WITH_HISTORY, _implied_volatility),
-    165: ("Misc. Stats", _WITH_HISTORY, _extremes),
+    106: ("impvolat", WITH_HISTORY, _implied_volatility),
+    165: ("Misc. Stats", WITH_HISTORY, _extremes),
     221: ("Mark Price", frozenset(SecType), _mark_price),
     225: ("Auction", _STOCKS, _auction),
     232: ("Mark Price", frozenset(SecType), _mark_price),
@@ -230,7 +235,7 @@ _TABLE: Final[Mapping[int, tuple[str, frozenset[SecType], Callable[[Look], Made]
     294: ("TradeRate", _TRADED, _trade_rate),
     295: ("VolumeRate", _TRADED, _volume_rate),
     318: ("LastRTHTrade", _TRADED, _last_rth_trade),
-    411: ("rthistvol", _WITH_HISTORY, _rt_historical_volatility),
+    411: ("rthistvol", WITH_HISTORY, _rt_historical_volatility),
     456: ("IBDividends", _STOCKS, _dividends),
     588: ("Futures Open Interest", frozenset({SecType.FUTURE}), _futures_open_interest),
 }

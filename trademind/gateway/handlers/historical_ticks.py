@@ -38,7 +38,9 @@ _KINDS = (Kind.TRADES, Kind.AGGREGATED_TRADES, Kind.MIDPOINT, Kind.BID_ASK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Query:
+class TickQuery:
+    """Which ticks are looked for."""
+
     instrument: Instrument
     kind: Kind
     bars: SessionBars
@@ -59,12 +61,14 @@ def historical_ticks(gateway: "PaperGateway", session: Session, request: Histori
         if implies_zone(session.version, request.start, request.end):
             session.error(req_id, codes.IMPLIED_TIME_ZONE, codes.IMPLIED_TIME_ZONE_TEXT)
         query = _understand(gateway, request, instrument)
-        begin(session, req_id, _answer(session, req_id, query))
+        begin(session, req_id, answer(session, req_id, query))
     except Refused as refused:
         session.error(req_id, refused.code, refused.text)
 
 
-def _understand(gateway: "PaperGateway", request: HistoricalTicksRequest, instrument: Instrument) -> _Query:
+def _understand(
+    gateway: "PaperGateway", request: HistoricalTicksRequest, instrument: Instrument
+) -> TickQuery:
     now = gateway.clock.now()
     head = gateway.feed.head(instrument)
     start = read_end(request.start, now, "Start") if request.start.strip() else head
@@ -75,7 +79,7 @@ def _understand(gateway: "PaperGateway", request: HistoricalTicksRequest, instru
         raise invalid("Combo types are not supported")
     if request.number_of_ticks <= 0:
         raise invalid("Number of ticks must be > 0")
-    return _Query(
+    return TickQuery(
         instrument=instrument,
         kind=_kind(request.what_to_show, instrument),
         bars=session_bars(gateway, instrument, use_rth=request.use_rth),
@@ -105,7 +109,7 @@ def _kind(what_to_show: str, instrument: Instrument) -> Kind:
     return kind
 
 
-def _answer(session: Session, req_id: int, query: _Query) -> Iterator[None]:
+def answer(session: Session, req_id: int, query: TickQuery) -> Iterator[None]:
     parts: list[list[Any]] = []
     count = 0
     for start, end in _stretches(query):
@@ -123,7 +127,7 @@ def _answer(session: Session, req_id: int, query: _Query) -> Iterator[None]:
     session.send(_message(req_id, query, _whole_seconds(ticks, query.number, backwards=query.backwards)))
 
 
-def _stretches(query: _Query) -> Iterator[tuple[datetime, datetime]]:
+def _stretches(query: TickQuery) -> Iterator[tuple[datetime, datetime]]:
     """Parts of the trading hours in the order in which they are searched, as far as it goes."""
     searched = timedelta(0)
     day = timedelta(days=1)
@@ -147,14 +151,14 @@ def _stretches(query: _Query) -> Iterator[tuple[datetime, datetime]]:
             begin = far
 
 
-def _open_hours(query: _Query, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+def _open_hours(query: TickQuery, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
     if query.bars.never_closes:
         return [(start, end)]
     found = [(max(each.start, start), min(each.end, end)) for each in query.bars.sessions(start, end)]
     return found[::-1] if query.backwards else found
 
 
-def _ticks(query: _Query, bars: list[FeedBar]) -> list[Any]:
+def _ticks(query: TickQuery, bars: list[FeedBar]) -> list[Any]:
     instrument = query.instrument
     if query.kind is Kind.MIDPOINT:
         return list(past_ticks.changes(chain.from_iterable(past_ticks.midpoints(bar) for bar in bars)))
@@ -178,7 +182,7 @@ def _whole_seconds(ticks: list[Any], number: int, *, backwards: bool) -> list[An
     return list(chain.from_iterable(reversed(taken) if backwards else taken))
 
 
-def _message(req_id: int, query: _Query, ticks: list[Any]) -> Message:
+def _message(req_id: int, query: TickQuery, ticks: list[Any]) -> Message:
     if query.kind is Kind.MIDPOINT:
         return HistoricalTicks(req_id, tuple((tick.second, tick.price) for tick in ticks))
     if query.kind is Kind.BID_ASK:

@@ -10,6 +10,7 @@ A snapshot needs no time here to be complete: its end, for which IB waits up to 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from trademind.domain import SecType
@@ -17,13 +18,14 @@ from trademind.gateway import codes
 from trademind.gateway.engine.hours import Phase
 from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.entitlements import Access, DataType
-from trademind.gateway.handlers import generic_ticks
+from trademind.gateway.handlers import depth, generic_ticks, option_ticks, tick_by_tick
 from trademind.gateway.handlers.contracts import find
+from trademind.gateway.handlers.past_ticks import Trade
 from trademind.gateway.handlers.quote_ticks import QuoteFrames
 from trademind.gateway.session import Session, TickStream
 from trademind.gateway.wire import market
 from trademind.gateway.wire.requests.market import CancelMarketData, MarketDataRequest, MarketDataTypeRequest
-from trademind.gateway.wire.ticks import Tick, TickFrames, TickMessage, generic_tick
+from trademind.gateway.wire.ticks import Tick, TickBytes, TickFrames, TickMessage, generic_tick
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
@@ -47,25 +49,49 @@ class Move:
         self.gateway = gateway
         self.instrument = instrument
         self.quote = quote
+        self.now = gateway.clock.now()
         self._live = QuoteFrames(instrument, quote)
         self._delayed: QuoteFrames | None = None
+        self._trades: dict[datetime, list[Trade]] = {}
+        self._computations: dict[bool, list[tuple[Tick, TickBytes]]] = {}
 
     def frames(self, *, delayed: bool) -> QuoteFrames:
         if not delayed:
             return self._live
         if self._delayed is None:
-            past = delayed_quote(self.gateway, self.instrument)
+            feed, control = self.gateway.feed, self.gateway.control
+            past = control.quote(feed.quote(self.instrument, self.delayed_to))
             self._delayed = QuoteFrames(self.instrument, past, delayed=True)
         return self._delayed
 
+    def computations(self, *, delayed: bool) -> list[tuple[Tick, TickBytes]]:
+        """Option computations; none of what is no option."""
+        made = self._computations.get(delayed)
+        if made is None:
+            made = self._computations[delayed] = list(self._compute(delayed=delayed))
+        return made
 
-def delayed_quote(gateway: "PaperGateway", instrument: Instrument) -> MarketQuote:
-    """The market as it was a quarter of an hour ago."""
-    return gateway.control.quote(gateway.feed.quote(instrument, _delayed(gateway, instrument)))
+    def _compute(self, *, delayed: bool) -> Iterator[tuple[Tick, TickBytes]]:
+        option, gateway = self.instrument, self.gateway
+        if option.sec_type not in option_ticks.OPTIONS or option.underlying is None:
+            return
+        now = self.delayed_to if delayed else self.now
+        spot = gateway.control.quote(gateway.feed.quote(option.underlying, now))
+        quote = self.frames(delayed=delayed).quote
+        yield from option_ticks.computations(option, quote, spot, now, delayed=delayed)
 
+    @property
+    def delayed_to(self) -> datetime:
+        """The moment that delayed data shows."""
+        return max(self.now - DELAY, self.gateway.feed.head(self.instrument))
 
-def _delayed(gateway: "PaperGateway", instrument: Instrument) -> datetime:
-    return max(gateway.clock.now() - DELAY, gateway.feed.head(instrument))
+    def trades(self, start: datetime) -> list[Trade]:
+        """The trades of the whole seconds from `start` up to this move."""
+        if start not in self._trades:
+            self._trades[start] = tick_by_tick.trades_between(
+                self.gateway, self.instrument, start, self.now.replace(microsecond=0)
+            )
+        return self._trades[start]
 
 
 def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequest) -> None:
@@ -95,6 +121,21 @@ def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequ
         instrument, b"%d" % req_id, asked=session.data_type, generic=generic, wants_quotes=wants_quotes
     )
     stream.data_type = _given(gateway, stream)
+    answer = _begin(gateway, session, req_id, stream, once=once)
+    if stream.generic:
+        session.outbox.append(answer)
+        return
+    for _ in answer:
+        pass
+
+
+def _begin(
+    gateway: "PaperGateway", session: Session, req_id: int, stream: TickStream, *, once: bool
+) -> Iterator[None]:
+    """Send all there is to begin with; in steps, where a year of history is to be looked at."""
+    instrument = stream.instrument
+    if stream.generic:
+        yield from _prepare(gateway, stream)
     session.send(
         market.tick_request_parameters(req_id, instrument.min_tick, BBO_EXCHANGE, SNAPSHOT_PERMISSIONS)
     )
@@ -106,6 +147,18 @@ def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequ
         session.send(market.snapshot_end(req_id))
     else:
         session.ticks.add(req_id, stream)
+
+
+def _shows_more(stream: TickStream) -> bool:
+    """Whether a stream has ticks that do not follow from the quote alone."""
+    return bool(stream.generic) or stream.instrument.sec_type in option_ticks.OPTIONS
+
+
+def _prepare(gateway: "PaperGateway", stream: TickStream) -> Iterator[None]:
+    """Make the day's figures that generic ticks need, unless they are there already."""
+    if stream.instrument.sec_type in generic_ticks.WITH_HISTORY:
+        now = gateway.clock.now() - (DELAY if stream.data_type.is_delayed else timedelta(0))
+        yield from gateway.statistics.prepare(stream.instrument, now)
 
 
 def _is_allowed(
@@ -140,10 +193,11 @@ def _given(gateway: "PaperGateway", stream: TickStream) -> DataType:
 
 
 def tell_halt(gateway: "PaperGateway", session: Session, instrument: Instrument) -> None:
-    """Tell a client with streams of an instrument whether trading in it is halted (tick 49: 0 or 1)."""
-    tick = generic_tick(Tick.HALTED, Decimal(gateway.control.is_halted(instrument.con_id)))
-    for req_id, _ in session.ticks.of(instrument.con_id):
-        session.send(TickMessage(req_id, tick))
+    """Tell a client with streams of an instrument whether trading in it is halted (tick 49 or 90: 0 or 1)."""
+    halted = Decimal(gateway.control.is_halted(instrument.con_id))
+    for req_id, stream in session.ticks.of(instrument.con_id):
+        kind = Tick.DELAYED_HALTED if stream.data_type.is_delayed else Tick.HALTED
+        session.send(TickMessage(req_id, generic_tick(kind, halted)))
 
 
 def cancel(gateway: "PaperGateway", session: Session, request: CancelMarketData) -> None:
@@ -161,9 +215,20 @@ def select_type(gateway: "PaperGateway", session: Session, request: MarketDataTy
         session.error(-1, codes.VALIDATING, codes.invalid(f"Invalid market data type: {request.number}"))
 
 
-def quote_changed(session: Session, move: Move) -> Iterator[None]:
+def moved(session: Session, move: Move) -> Iterator[None]:
+    """Tell one client, in steps, of a look at an instrument's market: in all the ways that it asked for."""
+    yield from _quote_changed(session, move)
+    if session.tick_by_tick:
+        yield from tick_by_tick.moved(session, move)
+    if session.depth:
+        yield from depth.moved(session, move)
+
+
+def _quote_changed(session: Session, move: Move) -> Iterator[None]:
     """Send what a new quote changes in the client's streams, some of them in each step."""
     for number, (req_id, stream) in enumerate(session.ticks.of(move.instrument.con_id), 1):
+        if stream.generic:
+            yield from _prepare(move.gateway, stream)
         # Between two steps the client may have ended this stream.
         if session.ticks.get(req_id) is stream:
             if stream.asked.is_frozen and (given := _given(move.gateway, stream)) is not stream.data_type:
@@ -176,29 +241,28 @@ def quote_changed(session: Session, move: Move) -> Iterator[None]:
 
 def _show(session: Session, stream: TickStream, move: Move) -> None:
     """Send what a stream has not shown yet."""
-    shown = move.frames(delayed=stream.data_type.is_delayed)
-    if shown.quote is stream.sent or shown.quote == stream.sent:
+    delayed = stream.data_type.is_delayed
+    shown = move.frames(delayed=delayed)
+    # A live quote that is the same is the same object, see `PaperGateway.refresh`.
+    if shown.quote is stream.sent or (delayed and shown.quote == stream.sent):
         return
     if stream.wants_quotes:
         ticks = shown.since(stream.sent)
         if ticks:
             session.send_frames(ticks.of(stream.req_id))
-    stream.sent = shown.quote
-    if stream.generic:
-        _show_generic(session, stream, move)
+    before, stream.sent = stream.sent, shown.quote
+    if _shows_more(stream):
+        _show_more(session, stream, move, before)
 
 
-def _show_generic(session: Session, stream: TickStream, move: Move) -> None:
-    gateway = move.gateway
+def _show_more(session: Session, stream: TickStream, move: Move, before: MarketQuote | None) -> None:
+    """Send what has changed of generic ticks and option computations."""
     delayed = stream.data_type.is_delayed
-    now = _delayed(gateway, stream.instrument) if delayed else gateway.clock.now()
     quote = move.frames(delayed=delayed).quote
-    look = generic_ticks.Look(stream.instrument, quote, now, gateway.statistics)
-    changed = {
-        kind: tick
-        for kind, tick in generic_ticks.ticks(stream.generic, look)
-        if stream.shown.get(kind) != tick
-    }
+    now = move.delayed_to if delayed else move.now
+    look = generic_ticks.Look(stream.instrument, quote, before, now, move.gateway.statistics)
+    ticks = chain(generic_ticks.ticks(stream.generic, look), move.computations(delayed=delayed))
+    changed = {kind: tick for kind, tick in ticks if stream.shown.get(kind) != tick}
     if changed:
         stream.shown.update(changed)
         session.send_frames(TickFrames(changed.values()).of(stream.req_id))

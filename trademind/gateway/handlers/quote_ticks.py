@@ -45,8 +45,11 @@ _DELAYED: Final = _Kinds(
     Tick.DELAYED_HIGH, Tick.DELAYED_LOW, Tick.DELAYED_CLOSE, Tick.DELAYED_HALTED,
 )  # fmt: skip
 
-_LETTERS: Final = "KNPQVZ"
-"""EDGX, NYSE, ARCA, NASDAQ, IEX and BATS on the consolidated tape: they quote every US stock."""
+QUOTING_EXCHANGES: Final = {
+    "K": "EDGX", "N": "NYSE", "P": "ARCA", "Q": "NASDAQ", "V": "IEX", "Z": "BATS",
+}  # fmt: skip
+"""The exchanges that quote every US stock, by their letters on the consolidated tape."""
+_LETTERS: Final = "".join(QUOTING_EXCHANGES)
 _QUOTING: Final = tuple(
     "".join(letter for bit, letter in enumerate(_LETTERS) if chosen >> bit & 1)
     for chosen in range(1, 1 << len(_LETTERS))
@@ -67,13 +70,13 @@ def quote_ticks(
     if before is None or before.bid != quote.bid:
         ticks.append(price_tick(kinds.bid, quote.bid, quote.bid_size))
         if has_tape:
-            ticks.append(string_tick(Tick.BID_EXCHANGE, _quoting_at(quote.bid)))
+            ticks.append(string_tick(Tick.BID_EXCHANGE, quoting_at(quote.bid)))
     elif before.bid_size != quote.bid_size:
         ticks.append(size_tick(kinds.bid_size, quote.bid_size))
     if before is None or before.ask != quote.ask:
         ticks.append(price_tick(kinds.ask, quote.ask, quote.ask_size))
         if has_tape:
-            ticks.append(string_tick(Tick.ASK_EXCHANGE, _quoting_at(quote.ask)))
+            ticks.append(string_tick(Tick.ASK_EXCHANGE, quoting_at(quote.ask)))
     elif before.ask_size != quote.ask_size:
         ticks.append(size_tick(kinds.ask_size, quote.ask_size))
     traded = before is None or before.last != quote.last
@@ -102,7 +105,7 @@ def quote_ticks(
     return ticks
 
 
-def _quoting_at(price: Decimal) -> str:
+def quoting_at(price: Decimal) -> str:
     """The exchanges that quote at a price, as letters of the tape; the same whenever it comes back."""
     return _QUOTING[crc32(str(price).encode()) % len(_QUOTING)]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from trademind.gateway.wire.contracts import WireContract, read_contract
 from trademind.gateway.wire.fields import FieldError, FieldReader
@@ -26,6 +27,68 @@ class CancelMarketData(Number):
 class MarketDataTypeRequest(Number):
     """1 live, 2 frozen, 3 delayed, 4 delayed and frozen."""
 
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketDepthRequest:
+    req_id: int
+    contract: WireContract
+    rows: int
+    smart: bool
+
+
+class CancelMarketDepth(Number):
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealTimeBarsRequest:
+    req_id: int
+    contract: WireContract
+    bar_seconds: int
+    what_to_show: str
+    use_rth: bool
+
+
+class CancelRealTimeBars(Number):
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickByTickRequest:
+    req_id: int
+    contract: WireContract
+    tick_type: str
+    number_of_ticks: int
+    ignore_size: bool
+
+
+class CancelTickByTick(Number):
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpliedVolatilityRequest:
+    req_id: int
+    contract: WireContract
+    option_price: Decimal | None
+    underlying_price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionPriceRequest:
+    req_id: int
+    contract: WireContract
+    volatility: Decimal | None
+    underlying_price: Decimal | None
+
+
+class CancelImpliedVolatility(Number):
+    __slots__ = ()
+
+
+class CancelOptionPrice(Number):
     __slots__ = ()
 
 
@@ -65,18 +128,69 @@ def _market_data(reader: FieldReader, version: int) -> MarketDataRequest:
     )
 
 
+def _market_depth(reader: FieldReader, version: int) -> MarketDepthRequest:
+    reader.skip()
+    return MarketDepthRequest(
+        req_id=reader.integer(),
+        contract=read_contract(reader),
+        rows=reader.integer(),
+        smart=reader.flag(),
+    )
+
+
+def _real_time_bars(reader: FieldReader, version: int) -> RealTimeBarsRequest:
+    reader.skip()
+    return RealTimeBarsRequest(
+        req_id=reader.integer(),
+        contract=read_contract(reader),
+        bar_seconds=reader.integer(),
+        what_to_show=reader.text(),
+        use_rth=reader.flag(),
+    )
+
+
+def _tick_by_tick(reader: FieldReader, version: int) -> TickByTickRequest:
+    return TickByTickRequest(
+        req_id=reader.integer(),
+        contract=read_contract(reader),
+        tick_type=reader.text(),
+        number_of_ticks=reader.integer(),
+        ignore_size=reader.flag(),
+    )
+
+
+def _implied_volatility(reader: FieldReader, version: int) -> ImpliedVolatilityRequest:
+    reader.skip()
+    return ImpliedVolatilityRequest(
+        req_id=reader.integer(),
+        contract=read_contract(reader),
+        option_price=reader.number(),
+        underlying_price=reader.number(),
+    )
+
+
+def _option_price(reader: FieldReader, version: int) -> OptionPriceRequest:
+    reader.skip()
+    return OptionPriceRequest(
+        req_id=reader.integer(),
+        contract=read_contract(reader),
+        volatility=reader.number(),
+        underlying_price=reader.number(),
+    )
+
+
 REQUESTS: Mapping[int, RequestSpec] = {
     1: RequestSpec("reqMktData", 2, _market_data),
     2: RequestSpec("cancelMktData", 2, number(CancelMarketData)),
-    10: RequestSpec("reqMktDepth", 2),
-    11: RequestSpec("cancelMktDepth", 2),
-    50: RequestSpec("reqRealTimeBars", 2),
-    51: RequestSpec("cancelRealTimeBars", 2),
-    54: RequestSpec("calculateImpliedVolatility", 2),
-    55: RequestSpec("calculateOptionPrice", 2),
-    56: RequestSpec("cancelCalculateImpliedVolatility", 2),
-    57: RequestSpec("cancelCalculateOptionPrice", 2),
+    10: RequestSpec("reqMktDepth", 2, _market_depth),
+    11: RequestSpec("cancelMktDepth", 2, number(CancelMarketDepth)),
+    50: RequestSpec("reqRealTimeBars", 2, _real_time_bars),
+    51: RequestSpec("cancelRealTimeBars", 2, number(CancelRealTimeBars)),
+    54: RequestSpec("calculateImpliedVolatility", 2, _implied_volatility),
+    55: RequestSpec("calculateOptionPrice", 2, _option_price),
+    56: RequestSpec("cancelCalculateImpliedVolatility", 2, number(CancelImpliedVolatility)),
+    57: RequestSpec("cancelCalculateOptionPrice", 2, number(CancelOptionPrice)),
     59: RequestSpec("reqMarketDataType", None, number(MarketDataTypeRequest)),
-    97: RequestSpec("reqTickByTickData", 1),
-    98: RequestSpec("cancelTickByTickData", 1),
+    97: RequestSpec("reqTickByTickData", 1, _tick_by_tick),
+    98: RequestSpec("cancelTickByTickData", 1, number(CancelTickByTick, skip=0)),
 }
