@@ -23,6 +23,7 @@ from ibapi.client import EClient
 from ibapi.message import IN
 
 from tests.gateway.conversation import LibraryClient, make_core
+from tests.gateway.handlers.watching import move
 from tests.gateway.wire.test_requests_of_ib_async import AAPL, CALLS, REQ
 from trademind.gateway import wire
 from trademind.gateway.wire.frames import encode_frame
@@ -58,6 +59,7 @@ SILENT: Mapping[int, str] = {
 """Requests that IB does not answer when all is well, and why."""
 
 _SCAN = ScannerSubscription(instrument="STK", locationCode="STK.US", scanCode="TOP_PERC_GAIN", numberOfRows=5)
+_OPTION = ib_async.Option("AAPL", "20261218", 230.0, "C", "SMART", "100", "USD")
 _ORDER = (REQ, AAPL, ib_async.LimitOrder("BUY", 1, 1.0))
 _STORY = "BRFG$40d7e20261120"
 
@@ -72,12 +74,15 @@ INSTEAD: Mapping[str, tuple[Any, ...]] = {
     "placeOrder": _ORDER,
     "cancelOrder": (REQ, ""),
     "updateDisplayGroup": (REQ, "265598@SMART"),
+    "reqMktDepth": (REQ, AAPL, 5, True, []),
+    "calculateImpliedVolatility": (REQ, _OPTION, 20.0, 235.0, []),
+    "calculateOptionPrice": (REQ, _OPTION, 0.3, 235.0, []),
 }
 """Arguments for which there is an answer, where the tests of the layout do not care."""
 
 BEFORE: Mapping[str, tuple[tuple[str, tuple[Any, ...]], ...]] = {
     "cancelMktData": (("reqMktData", (REQ, AAPL, "", False, False, [])),),
-    "cancelMktDepth": (("reqMktDepth", (REQ, AAPL, 5, False, [])),),
+    "cancelMktDepth": (("reqMktDepth", (REQ, AAPL, 5, True, [])),),
     "cancelRealTimeBars": (("reqRealTimeBars", (REQ, AAPL, 5, "TRADES", True, [])),),
     "cancelTickByTickData": (("reqTickByTickData", (REQ, AAPL, "Last", 0, False)),),
     "cancelAccountSummary": (("reqAccountSummary", (REQ, "All", "NetLiquidation")),),
@@ -111,6 +116,8 @@ PROOFS: Mapping[int, str] = {
     4: "tests/gateway/test_gateway_core.py::test_whose_order_a_cancel_means_is_never_guessed",
     6: "tests/gateway/test_gateway_core.py::test_changes_of_prices_reach_the_account_every_three_seconds",
     7: "tests/gateway/test_with_ib_async.py::test_executions_can_be_filtered",
+    10: _HANDLERS + "test_depth.py::test_the_client_has_the_book",
+    11: _HANDLERS + "test_depth.py::test_the_client_has_the_book",
     12: _HANDLERS + "test_news.py::test_bulletins",
     13: _HANDLERS + "test_news.py::test_bulletins",
     15: "tests/gateway/test_orders_by_hand.py::test_orders_to_come_are_bound_on_request",
@@ -120,8 +127,14 @@ PROOFS: Mapping[int, str] = {
     23: _HANDLERS + "test_scanner.py::test_cancelling",
     24: _HANDLERS + "test_scanner.py::test_the_parameters_are_what_is_served",
     25: _HANDLERS + "test_historical_bars.py::test_cancelling",
+    50: _HANDLERS + "test_real_time_bars.py::test_a_bar_comes_every_five_seconds",
+    51: _HANDLERS + "test_real_time_bars.py::test_a_bar_comes_every_five_seconds",
     52: _HANDLERS + "test_reference.py::test_fundamentals_and_verification",
     53: _HANDLERS + "test_reference.py::test_fundamentals_and_verification",
+    54: _HANDLERS + "test_option_ticks.py::test_what_is_asked_for_is_computed",
+    55: _HANDLERS + "test_option_ticks.py::test_what_is_asked_for_is_computed",
+    56: _HANDLERS + "test_option_ticks.py::test_what_is_asked_for_is_computed",
+    57: _HANDLERS + "test_option_ticks.py::test_what_is_asked_for_is_computed",
     58: "tests/gateway/test_gateway_core.py::test_a_global_cancel_is_finished_though_its_client_has_gone",
     59: _HANDLERS + "test_market_data.py::test_delayed_data_is_a_quarter_of_an_hour_old",
     62: "tests/gateway/test_several_accounts.py::test_the_ledger_by_currency",
@@ -150,6 +163,8 @@ PROOFS: Mapping[int, str] = {
     94: "tests/gateway/test_with_ib_async.py::test_profit_and_loss",
     95: "tests/gateway/test_with_ib_async.py::test_profit_and_loss",
     96: _HANDLERS + "test_historical_ticks.py::test_every_kind_in_both_directions",
+    97: _HANDLERS + "test_tick_by_tick.py::test_all_trades_make_the_volume",
+    98: _HANDLERS + "test_tick_by_tick.py::test_all_trades_make_the_volume",
     99: "tests/gateway/test_order_stories.py::test_completed_orders",
     100: _HANDLERS + "test_reference.py::test_the_calendar_of_corporate_events",
     101: _HANDLERS + "test_reference.py::test_the_calendar_of_corporate_events",
@@ -189,6 +204,9 @@ def ask(name: str, args: tuple[Any, ...], version: int) -> Answer:
     client.post(name, *args)
     client.settle()
     data = client.session.connection.data_to_send()
+    if not data:
+        move(client.core, 5)
+        data = client.session.connection.data_to_send()
     if name == "startApi":
         # The one that counts is the one that it begins with.
         data = b"".join(encode_frame(payload) for payload in client.greeting[1:])

@@ -12,23 +12,11 @@ from trademind.gateway.wire.requests.spec import UnservedRequest
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
 
-_NO_DEPTH = (10092, "Deep market data is not supported for this combination of security type/exchange.")
-_NO_OPTIONS = (200, "No security definition has been found for the request")
 _NOT_AN_ADVISER = (531, "FA data operations ignored for non FA customers.")
 
 ERRORS: Mapping[int, tuple[int, str]] = {
-    10: _NO_DEPTH,
-    11: (310, "Can't find the subscribed market depth with tickerId"),
     18: _NOT_AN_ADVISER,
     19: _NOT_AN_ADVISER,
-    50: (420, "Invalid Real-time Query:Real-time bars are not available."),
-    51: (300, "Can't find EId with tickerId"),
-    54: _NO_OPTIONS,
-    55: _NO_OPTIONS,
-    56: _NO_OPTIONS,
-    57: _NO_OPTIONS,
-    97: (10189, "Failed to request tick-by-tick data:tick-by-tick data is not available."),
-    98: (300, "Can't find EId with tickerId"),
     106: (300, "Can't find EId with tickerId"),
     107: (300, "Can't find EId with tickerId"),
 }
