@@ -204,6 +204,14 @@ def test_longer_bars_are_not_paced(clock: ManualClock) -> None:
     assert violations(strict) == [2]
 
 
+def test_requests_for_ticks_are_always_paced(clock: ManualClock) -> None:
+    client = Client(make(clock), 1)
+    contract = (AAPL, "AAPL", "STK", "", 0, "", "", "SMART", "", "USD", "", "")
+    for req_id in (1, 2):
+        client.send(message(96, req_id, *contract, 0, "20261120 15:00:00 UTC", "", 10, "TRADES", 1, 0, ""))
+    assert violations(client) == [2]
+
+
 def test_fifty_in_flight(clock: ManualClock) -> None:
     core = make(clock, Pacing(in_flight=50, messages_per_second=None))
     client = Client(core, 1)

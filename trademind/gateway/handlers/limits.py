@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trademind.gateway import codes
 from trademind.gateway.pacing import VIOLATION_TEXT
 from trademind.gateway.session import Session
-from trademind.gateway.wire.requests.history import HistoricalDataRequest
+from trademind.gateway.wire.requests.history import HistoricalDataRequest, HistoricalTicksRequest
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
@@ -32,7 +32,7 @@ def is_too_fast(gateway: "PaperGateway", session: Session) -> bool:
 
 def is_too_often(gateway: "PaperGateway", session: Session, request: Any) -> bool:
     """Whether a request for history is one too many. If so, the client is told."""
-    if not isinstance(request, HistoricalDataRequest):
+    if not isinstance(request, HistoricalDataRequest | HistoricalTicksRequest):
         return False
     in_flight = gateway.pacing.in_flight
     if in_flight is not None and len(session.jobs) + len(session.bars) >= in_flight:
@@ -43,7 +43,7 @@ def is_too_often(gateway: "PaperGateway", session: Session, request: Any) -> boo
             gateway.clock.now(),
             request=replace(request, req_id=0),
             subject=(request.contract, what),
-            bar=_length(request.bar_size),
+            bar=_length(request.bar_size) if isinstance(request, HistoricalDataRequest) else None,
             weight=2 if what == "BID_ASK" else 1,
         )
     if rule is not None:
