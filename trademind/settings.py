@@ -70,6 +70,8 @@ class PaperSettings(_Group):
     """Opening balance in US dollars of a new account."""
     accounts: dict[str, Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 12)]] = Field(default_factory=dict)
     """Opening balances of several accounts in one login, by their ids, instead of `cash`; empty for one."""
+    commissions: Literal["fixed", "tiered"] = "fixed"
+    """IB's pricing of stocks."""
     seed: int = 42
     """The synthetic market is a function of this number: same seed, same prices."""
     port: int = Field(default=0, ge=0, le=65535)

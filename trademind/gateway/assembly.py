@@ -9,6 +9,7 @@ from trademind.errors import SettingsError
 from trademind.gateway.actions import read_actions
 from trademind.gateway.calendars import market_hours
 from trademind.gateway.connectivity import DailyReset
+from trademind.gateway.engine.commissions import FIXED, TIERED
 from trademind.gateway.engine.corporate_actions import CorporateAction
 from trademind.gateway.engine.hours import MarketHours
 from trademind.gateway.engine.instruments import Universe
@@ -47,6 +48,7 @@ def paper_gateway(
         port=paper.port if port is None else port,
         cash=paper.cash,
         accounts=paper.accounts,
+        commissions=TIERED if paper.commissions == "tiered" else FIXED,
         seed=paper.seed,
         data_dir=data_dir,
         clock=_clock(paper, market),

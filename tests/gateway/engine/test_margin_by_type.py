@@ -199,3 +199,10 @@ def test_a_combination_needs_what_its_legs_need() -> None:
     assert preview.equity_with_loan[1] == -1000 - preview.commission
     # Ordered, also the premium of the long one, at its reference price.
     assert held.reserve(spread, [(Side.BUY, Decimal(1), Decimal(10))]) is None
+
+
+@pytest.mark.parametrize("sec_type", [SecType.INDEX, SecType.CONTINUOUS_FUTURE])
+def test_what_is_only_quoted_cannot_be_bought(sec_type: SecType) -> None:
+    problem = account().reserve(replace(AAPL, sec_type=sec_type), [(Side.BUY, Decimal(1), Decimal(1))])
+    assert problem is not None
+    assert problem[0] == 387

@@ -2,17 +2,18 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 
 from tests.gateway.engine.derivatives import CFD, future, option
-from tests.gateway.engine.trading import AAPL, Floor, story
+from tests.gateway.engine.trading import AAPL, MSFT, Floor, story
 from trademind.domain import Side
 from trademind.gateway.engine.account import PaperAccount
 from trademind.gateway.engine.accruals import InterestSchedule, accruals
 from trademind.gateway.engine.corporate_actions import CorporateAction, Dividend, Split
-from trademind.gateway.engine.exchange import PaperExchange
+from trademind.gateway.engine.exchange import PaperExchange, exchange_date
 from trademind.gateway.engine.journal import DayStarted, InterestAccrued
 from trademind.gateway.engine.ledger import Ledger
 from trademind.gateway.engine.model import Instrument
@@ -31,6 +32,10 @@ class Days(Floor):
     def sleep(self, days: int = 1) -> list[str]:
         self.clock.advance(timedelta(days=days))
         return story(self.exchange.roll(self.clock.now()))
+
+    @property
+    def today(self) -> date:
+        return exchange_date(self.clock.now())
 
     def hold(self, quantity: int, price: str = "100.00", of: Instrument = AAPL) -> None:
         side = Side.BUY if quantity > 0 else Side.SELL
@@ -286,3 +291,48 @@ def test_names_tell_actions_apart() -> None:
     for each in actions:
         assert floor.exchange.apply(each)
     assert len(floor.exchange.state().actions) == 2
+
+
+def test_the_journal_tells_of_everything_over_many_days() -> None:
+    """Orders, days, dividends, splits, interest and settlement at random; replayed, the same accounts."""
+    rng = Random(20260415)
+    told = set[type]()
+    call, contract = option("C", "100", "20260515"), future(multiplier=5, last_day="20260520")
+    for _ in range(8):
+        floor = Days("200000")
+        prices = {AAPL: 100, MSFT: 200, CFD: 100, call: 8, contract: 500}
+        for _ in range(120):
+            instrument = rng.choice(list(prices))
+            match rng.randrange(8):
+                case 0:
+                    floor.sleep(rng.choice((1, 1, 1, 3)))
+                case 1:
+                    ratio = rng.choice((Decimal(2), Decimal("0.5"), Decimal("1.5")))
+                    floor.exchange.apply(Split(con_id=AAPL.con_id, date=floor.today, ratio=ratio))
+                case 2:
+                    due = floor.today + timedelta(days=rng.randrange(4))
+                    con_id = rng.choice((AAPL, MSFT)).con_id
+                    amount = Decimal(rng.randint(1, 200)) / 100
+                    floor.exchange.apply(
+                        Dividend(con_id=con_id, ex_date=floor.today, amount=amount, pay_date=due)
+                    )
+                case 3 | 4:
+                    price = f"{prices[instrument] * rng.uniform(0.8, 1.2):.2f}"
+                    floor.quote(price, price, of=instrument, size=10**6)
+                case _:
+                    floor.place(
+                        floor.exchange.next_order_id(1),
+                        rng.choice(("BUY", "SELL")),
+                        rng.randint(1, 40),
+                        of=instrument,
+                        tif=rng.choice(("DAY", "GTC")),
+                    )
+            figures = floor.exchange.figures()
+            holdings = floor.exchange.accounts["DU7654321"].ledger.holdings()
+            worth = sum((each.worth for each in holdings), Decimal(0))
+            assert figures.net_liquidation == (
+                figures.total_cash_value + worth + figures.accrued_cash + figures.accrued_dividend
+            )
+        told.update(type(each) for each in floor.exchange.journal)
+        floor.check_journal()
+    assert len(told) == 8  # some of everything

@@ -38,6 +38,9 @@ Change = tuple[Side, Decimal, Decimal]
 """Side, quantity and price by which working orders grow; a negative quantity makes them less."""
 
 
+_NOT_TRADED = frozenset({SecType.INDEX, SecType.CONTINUOUS_FUTURE})
+"""What is quoted, and cannot be bought."""
+
 Trade = tuple[Instrument, Side, Decimal, Decimal]
 """Instrument, side, quantity and price."""
 
@@ -160,6 +163,8 @@ class PaperAccount:
         What does not make the worst case worse, such as closing a position, is always accepted. Nothing is
         changed before all of it is known to be possible.
         """
+        if instrument.sec_type in _NOT_TRADED:
+            return rules.NOT_TRADED
         if not self.ledger.rates.knows(instrument.currency):
             return rules.rejected(f"There is no exchange rate for {instrument.currency}")
         corner = self._corner(instrument)

@@ -55,6 +55,8 @@ FRACTION_MODIFIED: Problem = (
     "Fractional-sized order cannot be modified via API. Please use desktop version to revise this order.",
 )
 
+NOT_TRADED: Problem = (387, "Unsupported order type for this exchange and security type.")
+
 
 def rejected(reason: str) -> Problem:
     """An order that is read but not taken."""

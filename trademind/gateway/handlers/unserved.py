@@ -6,13 +6,14 @@ The error carries the request's id, so that the client's wait ends.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from trademind.gateway import codes
 from trademind.gateway.session import Session
 from trademind.gateway.wire.requests.spec import UnservedRequest
 
 if TYPE_CHECKING:
     from trademind.gateway.gateway import PaperGateway
 
-_NOT_AN_ADVISER = (531, "FA data operations ignored for non FA customers.")
+_NOT_AN_ADVISER = (codes.VALIDATING, codes.invalid("FA data operations ignored for non FA customers."))
 
 ERRORS: Mapping[int, tuple[int, str]] = {
     18: _NOT_AN_ADVISER,
