@@ -24,6 +24,7 @@ from trademind.gateway.engine.model import (
     IBStatus,
     IBTif,
     Instrument,
+    Leg,
     PaperExecution,
     PaperOrder,
     Stage,
@@ -78,13 +79,24 @@ def dump_state(state: ExchangeState) -> Json:
     }
 
 
+def _dump_instrument(instrument: Instrument) -> Json:
+    """A con id; of a combination, which is listed nowhere, its legs besides."""
+    if not instrument.legs:
+        return {"con_id": instrument.con_id}
+    legs = [
+        {"con_id": leg.instrument.con_id, "ratio": leg.ratio, "side": leg.side, "exchange": leg.exchange}
+        for leg in instrument.legs
+    ]
+    return {"con_id": instrument.con_id, "legs": legs}
+
+
 def _dump_order(order: PaperOrder) -> Json:
     ticket = order.ticket
     return {
         "client_id": ticket.client_id,
         "order_id": ticket.order_id,
         "account": ticket.account,
-        "con_id": ticket.instrument.con_id,
+        **_dump_instrument(ticket.instrument),
         "side": ticket.side,
         "quantity": str(ticket.quantity),
         "order_type": ticket.order_type,
@@ -121,7 +133,7 @@ def _dump_execution(execution: PaperExecution) -> Json:
         "client_id": execution.client_id,
         "order_id": execution.order_id,
         "account": execution.account,
-        "con_id": execution.instrument.con_id,
+        **_dump_instrument(execution.instrument),
         "side": execution.side,
         "quantity": str(execution.quantity),
         "price": str(execution.price),
@@ -190,7 +202,17 @@ class RecordReader:
         )
 
     def _instrument(self, data: Mapping[str, Any]) -> Instrument:
+        if "legs" in data:
+            return self._universe.combine([self._leg(each) for each in field(data, "legs", list)])
         return self._listed(count_field(data, "con_id"))
+
+    def _leg(self, data: Mapping[str, Any]) -> Leg:
+        return Leg(
+            instrument=self._listed(count_field(data, "con_id")),
+            ratio=count_field(data, "ratio"),
+            side=Side(data["side"]),
+            exchange=field(data, "exchange", str),
+        )
 
     def _listed(self, con_id: int) -> Instrument:
         instrument = self._universe.by_con_id(con_id)
