@@ -701,6 +701,18 @@ async def test_a_price_is_where_it_was_put(stage: Stage) -> None:
     await until(lambda: ticker.last != 123.45)
 
 
+def test_a_price_is_seen_without_waiting_for_the_market_to_move(
+    core: PaperGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(core, 1, version=157)
+    client.send(limit_order(1, 10, "50"))
+    client.heard()
+    core.control.set_price("AAPL", Decimal(50))
+    assert "11" in client.kinds()
+    assert core.exchange.orders() == []
+    assert caplog.records == []
+
+
 async def test_nothing_trades_while_halted(stage: Stage) -> None:
     ib = await stage.connect()
     ticker = ib.reqMktData(AAPL)

@@ -411,6 +411,7 @@ class PaperGateway:
         for con_id in sorted(wanted):
             instrument = self.universe.by_con_id(con_id)
             if instrument is not None:
+                yield from self._chores_first()
                 yield from self._guarded(instrument.symbol, self.move(instrument))
         for session in self._started():
             yield from self._guarded(str(session), self._update(session, now))
@@ -421,8 +422,10 @@ class PaperGateway:
             yield
 
     def move(self, instrument: Instrument) -> Iterator[None]:
-        """Bring one instrument's market up to date, for the exchange and for every client, in steps."""
-        yield from self._chores_first()
+        """Bring one instrument's market up to date, for the exchange and for every client, in steps.
+
+        It may itself be a chore, so it does none.
+        """
         quote = self.refresh(instrument)
         yield
         if self.connectivity.farms[Farm.MARKET] is FarmState.BROKEN:
