@@ -1,11 +1,13 @@
 """qx-ibbridge: a FastAPI server that keeps ib_async in a thread. Its routes, one after the other."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.compatibility.outcome import Outcome, shortened
 from tests.processes import free_port
@@ -31,8 +33,9 @@ class Failed(Exception):
 class Bridge:
     """The server's routes; the answers of some are needed for others."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, stream: ClientConnection) -> None:
         self.client = client
+        self.stream = stream
         self.option: dict[str, Any] = {}
         self.limit: dict[str, Any] = {}
 
@@ -46,6 +49,18 @@ class Bridge:
 
     async def post(self, path: str, **body: object) -> Any:
         return await self.call("POST", path, body)
+
+    async def heard(self, event: str) -> None:
+        """Wait for an event on the WebSocket. The bridge reads from the gateway only while it is asked."""
+        async with asyncio.timeout(30):
+            while True:
+                await self.call("GET", "/current-time")
+                try:
+                    message = await asyncio.wait_for(self.stream.recv(), 0.1)
+                except TimeoutError:
+                    continue
+                if json.loads(message)["event"] == event:
+                    return
 
     async def order(self, **order: object) -> Any:
         return await self.post("/place-order", contract=AAPL, order={"tif": "DAY", **order})
@@ -154,6 +169,14 @@ async def _headlines(bridge: Bridge) -> None:
     _expect(answer, answer)
 
 
+def _streams(event: str, path: str, **body: Any) -> Callable[[Bridge], Awaitable[None]]:
+    async def run(bridge: Bridge) -> None:
+        await bridge.post(path, **body)
+        await bridge.heard(event)
+
+    return run
+
+
 def _routes(*routes: tuple[str, str, dict[str, Any]]) -> Callable[[Bridge], Awaitable[None]]:
     async def run(bridge: Bridge) -> None:
         for method, path, body in routes:
@@ -184,9 +207,13 @@ STEPS: tuple[tuple[str, Callable[[Bridge], Awaitable[None]], str], ...] = (
     ("completed orders", _routes(("GET", "/completed-orders", {})), ""),
     ("option chain", _option_chain, ""),
     ("option price and implied volatility", _option_maths, ""),
-    ("tick by tick", _routes(("POST", "/req-tick-by-tick-data", {"contract": AAPL, "tickType": "Last"})), ""),
-    ("market depth", _routes(("POST", "/req-mkt-depth", {"contract": AAPL, "numRows": 5})), ""),
-    ("five-second bars", _routes(("POST", "/req-real-time-bars", {"contract": AAPL, "barSize": 5})), ""),
+    (
+        "tick by tick",
+        _streams("tickByTickEvent", "/req-tick-by-tick-data", contract=AAPL, tickType="Last"),
+        "",
+    ),
+    ("market depth", _streams("mktDepthUpdateEvent", "/req-mkt-depth", contract=AAPL, numRows=5), ""),
+    ("five-second bars", _streams("barUpdateEvent", "/req-real-time-bars", contract=AAPL, barSize=5), ""),
     ("scanner parameters", _routes(("GET", "/req-scanner-parameters", {})), ""),
     ("news providers", _routes(("GET", "/req-news-providers", {})), ""),
     ("news headlines", _headlines, ""),
@@ -215,16 +242,19 @@ async def try_it(python: Path, port: int) -> list[Outcome]:
     own = free_port()
     process = await asyncio.create_subprocess_exec(python, "-c", PROGRAM.format(gateway=port, port=own))
     try:
-        headers = {"X-Session-Id": "compatibility"}
-        async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{own}", headers=headers, timeout=30
-        ) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own}", timeout=30) as client:
             await _started(client)
-            bridge = Bridge(client)
-            return [await _try(bridge, tried, step, known) for tried, step, known in STEPS]
+            return await _all(client, own)
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _all(client: httpx.AsyncClient, port: int) -> list[Outcome]:
+    async with connect(f"ws://127.0.0.1:{port}/ws", max_size=None, max_queue=None) as stream:
+        client.headers["X-Session-Id"] = json.loads(await stream.recv())["sessionId"]
+        bridge = Bridge(client, stream)
+        return [await _try(bridge, tried, step, known) for tried, step, known in STEPS]
 
 
 async def _started(client: httpx.AsyncClient) -> None:
@@ -242,6 +272,6 @@ async def _started(client: httpx.AsyncClient) -> None:
 async def _try(bridge: Bridge, tried: str, step: Callable[[Bridge], Awaitable[None]], known: str) -> Outcome:
     try:
         await step(bridge)
-    except (Failed, httpx.HTTPError, LookupError, TypeError, ValueError) as error:
+    except (Failed, httpx.HTTPError, LookupError, TypeError, ValueError, TimeoutError) as error:
         return Outcome(NAME, tried, shortened(f"{type(error).__name__} {error}"), known)
     return Outcome(NAME, tried)

@@ -20,6 +20,7 @@ client_id = 21
 mode = "paper"
 """
 
+ORDER_CANCELED = 202
 ENTITLEMENT = "needs a subscription at IB, too"
 
 COMMANDS: tuple[tuple[str, str], ...] = (
@@ -83,7 +84,7 @@ def _run(python: Path, home: str, command: str, known: str, words: dict[str, str
 
 def _problem(command: str, answer: dict[str, Any]) -> str:
     """What is wrong with an answer that the program itself takes for a success; empty when nothing is."""
-    if answer.get("raw_error_codes"):
+    if set(answer.get("raw_error_codes") or ()) - {ORDER_CANCELED}:
         return f"errors {answer['raw_errors']}"
     if command.endswith("--submit") and answer["status"] not in ("PreSubmitted", "Submitted", "Filled"):
         return f"status {answer['status']}"
