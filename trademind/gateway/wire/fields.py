@@ -47,22 +47,33 @@ def decode_fields(payload: bytes) -> list[str]:
 
 
 def encode_fields(values: Iterable[Value]) -> bytes:
-    return "".join([_text(value) + "\0" for value in values]).encode("utf-8", "backslashreplace")
+    # Most fields are plain text, so those are spared the call; a NUL inside one would show in the count.
+    texts = [value if value.__class__ is str else _text(value) for value in values]
+    joined = "\0".join(texts)
+    if joined.count("\0") != max(0, len(texts) - 1):
+        joined = "\0".join([str(text).replace("\0", " ") for text in texts])
+    return (joined + "\0" if texts else "").encode("utf-8", "backslashreplace")
 
 
 def _text(value: Value) -> str:
+    kind = value.__class__
+    if kind is bool:
+        return "1" if value else "0"
+    if kind is int:
+        return str(value)
+    if kind is Decimal:
+        # Spelt out: an exponent is read by few clients.
+        text = str(value)
+        return f"{value:f}" if "E" in text else text
     if value is None:
         return ""
+    if isinstance(value, EscapedText):
+        return str(value).replace("\\", "\\\\").encode("ascii", "backslashreplace").decode("ascii")
     if isinstance(value, str):
-        if isinstance(value, EscapedText):
-            value = str(value).replace("\\", "\\\\").encode("ascii", "backslashreplace").decode("ascii")
-        return value.replace("\0", " ") if "\0" in value else value
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, int):
         return str(value)
-    # Floats and decimals are spelt out: an exponent is read by few clients.
-    return f"{value:f}" if isinstance(value, Decimal) else f"{Decimal(repr(value)):f}"
+    if isinstance(value, int):
+        return str(int(value))
+    return f"{Decimal(repr(value)):f}"
 
 
 class FieldReader:
@@ -82,14 +93,11 @@ class FieldReader:
         Raises:
             FieldError: there is none, or it is longer than `MAX_TEXT`.
         """
-        return self._text(f"field {self._next + 1}", MAX_TEXT)
-
-    def _text(self, what: str, longest: int) -> str:
         if self._next >= len(self._fields):
-            raise FieldError(f"the message ends after {len(self._fields)} fields")
+            raise self._ends_early()
         field = self._fields[self._next]
-        if len(field) > longest:
-            raise FieldError(f"{what} is longer than {longest} characters")
+        if len(field) > MAX_TEXT:
+            raise FieldError(f"field {self._next + 1} is longer than {MAX_TEXT} characters")
         self._next += 1
         return field
 
@@ -99,15 +107,29 @@ class FieldReader:
         Raises:
             FieldError: there is none, or it is longer than `MAX_NAME`.
         """
-        return self._text(f"the {what}", MAX_NAME)
+        if self.remaining and len(self._fields[self._next]) > MAX_NAME:
+            raise FieldError(f"the {what} is longer than {MAX_NAME} characters")
+        return self.text()
 
     def skip(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.text()
+        """Go past fields whatever they hold.
+
+        Raises:
+            FieldError: there are fewer left.
+        """
+        if not 0 <= count <= self.remaining:
+            raise self._ends_early()
+        self._next += count
+
+    def _ends_early(self) -> FieldError:
+        return FieldError(f"the message ends after {len(self._fields)} fields")
 
     def integer(self, default: int = 0) -> int:
         """The next field as a whole number; `default` where it is empty."""
-        field = self.text().strip()
+        field = self.text()
+        if field.isascii() and field.isdigit() and len(field) < 20:
+            return int(field)
+        field = field.strip()
         if not field:
             return default
         if not _INTEGER.fullmatch(field):
@@ -125,7 +147,7 @@ class FieldReader:
     def number(self) -> Decimal | None:
         """The next field as an exact number; None where it is empty or one of IB's signs for unset."""
         field = self.text().strip()
-        if is_unset(field):
+        if not field or is_unset(field):
             return None
         if not _NUMBER.fullmatch(field):
             raise FieldError(f"{field[:40]!r} is not a number")
