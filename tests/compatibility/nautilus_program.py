@@ -49,13 +49,15 @@ class Probe(Strategy):  # type: ignore[misc]
         self.request_bars(
             BarType.from_str("AAPL.NASDAQ-1-HOUR-LAST-EXTERNAL"), start=now - pandas.Timedelta(days=2)
         )
-        self.request_trade_ticks(APPLE, start=now - pandas.Timedelta(minutes=1))
         self.subscribe_quote_ticks(APPLE)
         self.subscribe_trade_ticks(APPLE)
         self.subscribe_bars(BarType.from_str("AAPL.NASDAQ-5-SECOND-LAST-EXTERNAL"))
 
     def on_quote_tick(self, tick: Any) -> None:
         SEEN["quote tick"] += 1
+        if SEEN["quote tick"] == 40:
+            # Not at the start: the adapter cannot have two requests for history under way.
+            self.request_trade_ticks(APPLE, start=self.clock.utc_now() - pandas.Timedelta(minutes=1))
         if not self.has_ordered:
             self.has_ordered = True
             self._order(float(tick.bid_price))
@@ -70,6 +72,7 @@ class Probe(Strategy):  # type: ignore[misc]
             sl_trigger_price=price(bid * 0.9),
             tp_price=price(bid * 1.1),
             time_in_force=TimeInForce.GTC,
+            tp_post_only=False,
         )
         self.submit_order(orders.market(APPLE, OrderSide.BUY, size(10)))
         self.submit_order(self.resting)
@@ -88,7 +91,7 @@ class Probe(Strategy):  # type: ignore[misc]
         kind = type(event).__name__
         SEEN[kind] += 1
         if event.client_order_id == self.resting.client_order_id:
-            if kind == "OrderAccepted":
+            if kind == "OrderAccepted" and SEEN["OrderPendingUpdate"] == 0:
                 self.modify_order(self.resting, quantity=self.instrument.make_qty(4))
             elif kind == "OrderUpdated":
                 self.cancel_order(self.resting)
