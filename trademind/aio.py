@@ -1,9 +1,11 @@
-"""The few asyncio tools that everything above shares: tracked tasks and backoff."""
+"""The few asyncio tools that everything above shares: tracked tasks, backoff, short garbage collections."""
 
 import asyncio
+import gc
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -84,3 +86,17 @@ class Backoff:
     def reset(self) -> None:
         """Start over, after a success."""
         self._attempt = 0
+
+
+@contextmanager
+def short_collections() -> Iterator[None]:
+    """Spare the garbage collector what is there already: a server's modules, routes and models.
+
+    They live as long as the process, and looking through all of them holds the loop for some 60 ms each
+    time. What is made inside the block is collected as ever.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -6,6 +6,7 @@ from typing import Protocol, TypedDict
 
 from fastapi import FastAPI
 
+from trademind.aio import short_collections
 from trademind.api.idempotency import KeyedLocks
 from trademind.brokers.base import Broker
 from trademind.settings import Settings
@@ -39,6 +40,7 @@ def lifespan_of(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
         async with open_runtime(settings) as runtime:
-            yield {"runtime": runtime, "placing": KeyedLocks()}
+            with short_collections():
+                yield {"runtime": runtime, "placing": KeyedLocks()}
 
     return lifespan

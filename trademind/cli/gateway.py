@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trademind.aio import short_collections
 from trademind.cli import gateway_control
 from trademind.cli.listening import cannot_listen, configure_logging
 from trademind.cli.market_options import Actions, Feed, File, Hours, Loop, Others, Speed, Start, group
@@ -144,4 +145,5 @@ async def _run(settings: Settings, host: str, port: int, steps: Sequence[Any], a
                 f"Paper gateway on {host}:{gateway.port} | account {account_id} "
                 f"| seed {settings.paper.seed} | kept in {settings.data_dir}"
             )
-        await stop.wait()
+        with short_collections():
+            await stop.wait()
