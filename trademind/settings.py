@@ -99,7 +99,16 @@ class PaperSettings(_Group):
     start: datetime | None = None
     """When the market starts, if not now or with the recording; without a time zone it is New York's time."""
 
-    @field_validator("daily_reset", "start", "replay_file", "actions", mode="before")
+    queue_position: bool = False
+    """Whether resting limits queue behind the size that was displayed at their price."""
+    participation: Decimal | None = Field(default=None, gt=0, le=1)
+    """The largest share of the traded volume that orders may have; None for no limit."""
+    slippage_ticks: int = Field(default=0, ge=0, le=10_000)
+    """By how many minimum ticks worse an order fills that takes from the market."""
+    latency_ms: int = Field(default=0, ge=0, le=600_000)
+    """How many milliseconds an order is on its way to the exchange."""
+
+    @field_validator("daily_reset", "start", "replay_file", "actions", "participation", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value

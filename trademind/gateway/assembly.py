@@ -1,7 +1,7 @@
 """The paper gateway as the settings describe it: its clock, its hours, its market."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from trademind.clock import AcceleratedClock, Clock, SystemClock
@@ -11,6 +11,7 @@ from trademind.gateway.calendars import market_hours
 from trademind.gateway.connectivity import DailyReset
 from trademind.gateway.engine.commissions import FIXED, TIERED
 from trademind.gateway.engine.corporate_actions import CorporateAction
+from trademind.gateway.engine.fills import FillModel
 from trademind.gateway.engine.hours import MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.entitlements import Access, Entitlements
@@ -48,6 +49,12 @@ def paper_gateway(
         port=paper.port if port is None else port,
         cash=paper.cash,
         accounts=paper.accounts,
+        fills=FillModel(
+            queue_position=paper.queue_position,
+            participation=paper.participation,
+            slippage_ticks=paper.slippage_ticks,
+            latency=timedelta(milliseconds=paper.latency_ms),
+        ),
         commissions=TIERED if paper.commissions == "tiered" else FIXED,
         seed=paper.seed,
         data_dir=data_dir,
