@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -504,6 +505,27 @@ def test_several_accounts_in_one_store(tmp_path: Path) -> None:
     for other, words in (({"DU1": Decimal(5000)}, "DU2"), (third | {"DU2": Decimal(1)}, "7000")):
         with AccountStore(tmp_path) as store, pytest.raises(SettingsError, match=words):
             open_exchange(store, cash=other, clock=clock, universe=UNIVERSE)
+
+
+def test_a_day_ends_once_wherever_the_process_dies(tmp_path: Path) -> None:
+    """What the day's end brings, such as interest, is written down at once: no part of it happens again."""
+    accounts = {f"DU{number:03}": Decimal(1_000_000) for number in range(60)}
+    clock = ManualClock(START)
+    copies: list[Path] = []
+    with AccountStore(tmp_path / "whole") as store:
+        exchange = open_exchange(store, cash=accounts, clock=clock, universe=UNIVERSE)
+        clock.advance(timedelta(days=1))
+        for number, _ in enumerate(exchange.pass_time(clock.now())):
+            store.save(exchange)
+            copies.append(tmp_path / str(number))
+            copies[-1].mkdir()
+            shutil.copy(log_file(tmp_path / "whole"), copies[-1])
+        accrued = {name: each.ledger.accrued for name, each in exchange.accounts.items()}
+    assert all(amount > 0 for amount in accrued.values())
+    for died_here in copies:
+        with AccountStore(died_here) as store:
+            found = open_exchange(store, cash=accounts, clock=clock, universe=UNIVERSE)
+            assert {name: each.ledger.accrued for name, each in found.accounts.items()} == accrued
 
 
 def test_accounts_that_have_not_traded_can_be_exchanged(tmp_path: Path) -> None:

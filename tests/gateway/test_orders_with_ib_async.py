@@ -168,3 +168,13 @@ async def test_completed_orders_with_all_they_had(ib: ib_async.IB, aapl: ib_asyn
     assert (trade.order.permId, trade.order.ocaGroup, trade.order.ocaType) == (placed.order.permId, "g", 1)
     assert (trade.order.hidden, trade.order.orderRef, trade.order.lmtPrice) == (True, "r", 1.0)
     assert trade.orderStatus.status == "Cancelled"
+
+
+async def test_a_size_is_shown_as_ib_shows_it() -> None:
+    """ib_async writes a size of 10.0 as it is; IB makes it 10."""
+    async with open_bench() as bench, bench.client() as ib:
+        apple = ib_async.Stock("AAPL", "SMART", "USD")
+        trade = ib.placeOrder(apple, LimitOrder("BUY", 10.0, 1.0, tif="DAY"))
+        await until(lambda: trade.orderStatus.status == "Submitted")
+        (order,) = bench.server.core.exchange.orders()
+        assert str(order.ticket.quantity) == "10"

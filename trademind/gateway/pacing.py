@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 PACE_API: Final = "+PACEAPI"
@@ -117,7 +118,7 @@ class MessageRate:
         self._level += 1
         if self._level <= limit:
             return None
-        received, self._level = int(self._level), 0.0
+        received, self._level = ceil(self._level), 0.0
         if self._warned_at is not None and now - self._warned_at > self._pacing.forgiven_after:
             self._warnings = 0
         self._warnings += 1

@@ -415,9 +415,9 @@ class PaperExchange:
             if expired(order.ticket.instrument, following) and order.completed_at is None:
                 self._floor.cancel(order, "Cancelled by System")
                 yield
+        # In one step, and so written down at once: half of it, done again after a crash, would be done twice.
         for account in self.accounts.values():
             self._book(account.day_ends(following, (following - self._day).days, self._interest))
-            yield
         record = DayStarted(day=following)
         self._start_day(record)
         self.journal.append(record)

@@ -134,7 +134,8 @@ def figures(kind: Kind, instrument: Instrument, bar: FeedBar, volatility: "Volat
     half = half_spread(instrument)
     if kind is Kind.BID_ASK:
         # The average bid, the highest ask, the lowest bid and the average ask, in this order.
-        return Figures(bar.wap - half, bar.high + half, bar.low - half, bar.wap + half)
+        average = bar.wap.quantize(_PLACES)
+        return Figures(average - half, bar.high + half, bar.low - half, average + half)
     shift = {Kind.BID: -half, Kind.ASK: half}.get(kind, Decimal(0))
     return Figures(bar.open + shift, bar.high + shift, bar.low + shift, bar.close + shift)
 

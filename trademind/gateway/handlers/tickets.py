@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from trademind.domain import SecType, Side
+from trademind.domain.orders import plain
 from trademind.gateway import codes
 from trademind.gateway.engine.model import (
     Adjustment,
@@ -156,7 +157,8 @@ def ticket_of(gateway: "PaperGateway", client_id: int, request: PlaceOrder, inst
         account=terms.account or gateway.exchange.account_id,
         instrument=instrument,
         side=_SIDES[terms.action],
-        quantity=terms.quantity or Decimal(0),
+        # ib_async writes 10 as 10.0, and IB shows it as 10 again.
+        quantity=plain(terms.quantity or Decimal(0)),
         order_type=order_type,
         tif=tif,
         limit_price=_limit_price(terms, order_type),
