@@ -56,6 +56,16 @@ class Newsroom:
                     yield article
             day -= timedelta(days=1)
 
+    def due_after(self, instrument: Instrument, providers: frozenset[str], moment: datetime) -> datetime:
+        """When the next article of one of the providers comes out, if anything is traded that day."""
+        day = moment.astimezone(NEW_YORK).date()
+        return min(
+            published
+            for each in (day, day + timedelta(days=1))
+            for code in providers
+            if (published := _published(instrument, each, code)) > moment
+        )
+
     def find(self, instrument: Instrument, article_id: str, day: date) -> Article | None:
         return next((each for each in self.of_day(instrument, day) if each.article_id == article_id), None)
 
@@ -82,9 +92,13 @@ def parse_article_id(text: str) -> tuple[str, int, date] | None:
         return None
 
 
+def _published(instrument: Instrument, day: date, provider: str) -> datetime:
+    """When a provider's article about a day comes out, to the second."""
+    second = Random(f"{instrument.con_id}:{day}:{provider}:news").randrange(_WITHIN)
+    return (datetime.combine(day, _PUBLISHED_FROM, NEW_YORK) + timedelta(seconds=second)).astimezone(UTC)
+
+
 def _article(instrument: Instrument, day: date, bar: FeedBar, provider: str) -> Article:
-    rng = Random(f"{instrument.con_id}:{day}:{provider}:news")
-    published = datetime.combine(day, _PUBLISHED_FROM, NEW_YORK) + timedelta(seconds=rng.randrange(_WITHIN))
     change = (bar.close / bar.open - 1) * 100 if bar.open else bar.open
     way = "higher" if change > 0 else "lower" if change < 0 else "unchanged"
     name = instrument.symbol
@@ -99,4 +113,5 @@ def _article(instrument: Instrument, day: date, bar: FeedBar, provider: str) -> 
         f"On {day:%d %B %Y} the simulated {name} opened at {bar.open}, went as high as {bar.high} and as low "
         f"as {bar.low}, and ended at {bar.close}; {bar.volume:,} shares changed hands."
     )
-    return Article(provider, article_id(provider, instrument, day), published.astimezone(UTC), headline, text)
+    published = _published(instrument, day, provider)
+    return Article(provider, article_id(provider, instrument, day), published, headline, text)

@@ -60,6 +60,15 @@ class MarketStream(Protocol):
 
 
 @dataclass(slots=True)
+class NewsStream:
+    """A subscription to headlines about an instrument, a part of one to its market data."""
+
+    providers: frozenset[str]
+    due: datetime
+    """When the next headline may come out."""
+
+
+@dataclass(slots=True)
 class TickStream:
     """A subscription to market data."""
 
@@ -77,6 +86,7 @@ class TickStream:
     sent: MarketQuote | None = None
     shown: dict[Tick, TickBytes] = field(default_factory=dict)
     """What was sent last of generic ticks and option computations."""
+    news: NewsStream | None = None
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.gateway.conversation import AAPL_ID, LIBRARIES, NOW, SPY_ID, Heard, LibraryClient, make_core
+from tests.gateway.handlers.watching import move
 from trademind.gateway.feeds.derived import DerivedFeed
 from trademind.gateway.feeds.synthetic import SyntheticFeed
 from trademind.gateway.newsroom import MARK, PROVIDERS
@@ -157,3 +158,48 @@ def test_bulletins(library: str, version: int) -> None:
     for _ in client.core.pump_steps(client.core.clock.advance(timedelta(hours=24))):  # type: ignore[attr-defined]
         pass
     assert client.hear().named("updateNewsBulletin") == []
+
+
+@pytest.mark.parametrize(("library", "version"), LIBRARIES)
+def test_headlines_come_as_they_come_out(library: str, version: int) -> None:
+    """Generic tick 292: each once, with the time and the words that history tells afterwards."""
+    client = LibraryClient(make_core(), library, version)
+    client.ask("reqMktData", 6, client.contract(AAPL_ID), "mdoff,292:BRFG+DJNL", False, False, [])
+    began = client.core.clock.now()
+
+    told = []
+    for _ in range(10):
+        move(client.core, 3600)
+        told += client.hear().named("tickNews")
+
+    assert {args[2] for args in told} == {"BRFG", "DJNL"}
+    times = [datetime.fromtimestamp(args[1] / 1000, UTC) for args in told]
+    assert times == sorted(times)
+    assert all(began < each <= client.core.clock.now() for each in times)
+    history = ask(client, "BRFG+DJNL", f"{began:%Y%m%d-%H:%M:%S}").named("historicalNews")
+    assert sorted(args[2:5] for args in told) == sorted(args[2:5] for args in history)
+
+
+def test_headlines_of_days_that_were_missed_come_in_order(client: LibraryClient) -> None:
+    client.ask("reqMktData", 6, client.contract(AAPL_ID), "292", False, False, [])
+
+    move(client.core, 3 * 86400)
+
+    times = [args[1] for args in client.hear().named("tickNews")]
+    assert len(times) == 9
+    assert times == sorted(times)
+
+
+def test_no_headlines_after_a_stream_has_ended(client: LibraryClient) -> None:
+    client.ask("reqMktData", 6, client.contract(AAPL_ID), "292", False, False, [])
+    client.ask("cancelMktData", 6)
+
+    move(client.core, 86400)
+
+    assert client.hear().named("tickNews") == []
+
+
+def test_headlines_of_an_unknown_provider_are_refused(client: LibraryClient) -> None:
+    heard = client.ask("reqMktData", 6, client.contract(AAPL_ID), "mdoff,292:REUTERS", False, False, [])
+
+    assert heard.errors() == [(6, 10276)]

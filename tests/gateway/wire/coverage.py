@@ -252,17 +252,28 @@ def since(name: str) -> int | None:
 
 @cache
 def sent_messages() -> Mapping[int, str]:
-    """The messages that the wire's modules lay out: ids, and what lays them out."""
+    """The messages that the wire's modules lay out for the gateway: ids, and what lays them out.
+
+    What nothing of the gateway calls does not count.
+    """
     found: dict[int, str] = {}
+    used = _used_names()
     for path in sorted(Path(wire.__file__).parent.glob("*.py")):
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in used:
                 for number in _ids(node):
                     found.setdefault(number, f"{path.stem}.{node.name}")
     return dict(sorted(found.items()))
 
 
-_TOLD = (ast.Yield, ast.YieldFrom, ast.Return)
+def _used_names() -> frozenset[str]:
+    """Every name that the gateway's code reads; importing or defining one is no use of it."""
+    return frozenset(
+        node.id if isinstance(node, ast.Name) else node.attr
+        for path in Path(wire.__file__).parents[1].rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name | ast.Attribute)
+    )
 
 
 def _ids(node: ast.ClassDef | ast.FunctionDef) -> Iterator[int]:
@@ -270,11 +281,11 @@ def _ids(node: ast.ClassDef | ast.FunctionDef) -> Iterator[int]:
     is_message = isinstance(node, ast.FunctionDef)
     for each in ast.walk(node):
         if isinstance(each, ast.FunctionDef) and each.name == "fields":
-            parts = (
-                part for part in ast.walk(each) if isinstance(part, ast.Yield | ast.YieldFrom | ast.Return)
-            )
-            first = next(parts, None)
-            yield from _first_number(first.value if first is not None else None)
+            # Each return is a message; of what is yielded, only the beginning says which one it is.
+            yielded = [part for part in ast.walk(each) if isinstance(part, ast.Yield | ast.YieldFrom)]
+            returned = [part for part in ast.walk(each) if isinstance(part, ast.Return)]
+            for part in (*returned, *sorted(yielded, key=lambda part: part.lineno)[:1]):
+                yield from _first_number(part.value)
         elif is_message and isinstance(each, ast.keyword) and each.arg == "values":
             yield from _first_number(each.value)
         elif isinstance(each, ast.Constant) and isinstance(each.value, bytes):

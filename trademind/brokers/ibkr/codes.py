@@ -44,7 +44,6 @@ CLIENT_ID_IN_USE = 326
 UPSTREAM_LOST = 1100
 UPSTREAM_BACK_DATA_LOST = 1101
 UPSTREAM_BACK_DATA_KEPT = 1102
-ORDER_CANCELLED = 202
 
 CODES: Mapping[int, Code] = {
     100: Code(Severity.FAILURE, PacingViolation, "More than 50 messages a second were sent."),

@@ -93,10 +93,6 @@ class RestingOrders:
         self._moving.pop(perm_id, None)
         self.opening.pop(perm_id, None)
 
-    @property
-    def has_limits(self) -> bool:
-        return bool(self._buys) or bool(self._sales)
-
     def moving(self) -> list[WorkingOrder]:
         return list(self._moving.values())
 

@@ -240,13 +240,16 @@ _TABLE: Final[Mapping[int, tuple[str, frozenset[SecType], Callable[[Look], Made]
     588: ("Futures Open Interest", frozenset({SecType.FUTURE}), _futures_open_interest),
 }
 _WITHOUT_TICKS: Final = {
-    162: "Index Future Premium", 292: "Wide_news", 370: "Participation Monitor", 375: "RTTrdVolume",
+    162: "Index Future Premium", 370: "Participation Monitor", 375: "RTTrdVolume",
     460: "Bond Factor Multiplier", 576: "Etf Nav Bid Ask", 577: "Etf Nav Last", 578: "Etf Nav Close",
     586: "IPOHLM", 595: "Short-Term Volume", 614: "Etf Nav Hi-Lo", 619: "Slow Mark Price",
     623: "Etf Frozen Nav Last",
 }  # fmt: skip
 """What IB knows beyond that, and this market has nothing for."""
-_NAMES: Final = dict(sorted({**{number: row[0] for number, row in _TABLE.items()}, **_WITHOUT_TICKS}.items()))
+_NAMES: Final = dict(
+    sorted({292: "Wide_news", **{number: row[0] for number, row in _TABLE.items()}, **_WITHOUT_TICKS}.items())
+)
+"""All that exist; those of news are headlines and no ticks, see `news.wanted`."""
 
 
 def parse(text: str, sec_type: SecType) -> tuple[tuple[int, ...], bool]:

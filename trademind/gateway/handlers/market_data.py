@@ -18,7 +18,8 @@ from trademind.gateway import codes
 from trademind.gateway.engine.hours import Phase
 from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.entitlements import Access, DataType
-from trademind.gateway.handlers import depth, generic_ticks, option_ticks, tick_by_tick
+from trademind.gateway.handlers import depth, generic_ticks, news, option_ticks, tick_by_tick
+from trademind.gateway.handlers.bar_query import Refused
 from trademind.gateway.handlers.contracts import find
 from trademind.gateway.handlers.past_ticks import Trade
 from trademind.gateway.handlers.quote_ticks import QuoteFrames
@@ -112,8 +113,12 @@ def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequ
             raise generic_ticks.IncorrectList(
                 "Snapshot market data subscription is not applicable to generic ticks"
             )
+        providers = news.wanted(request.generic_ticks)
     except generic_ticks.IncorrectList as error:
         session.error(req_id, codes.VALIDATING, codes.invalid(str(error)))
+        return
+    except Refused as refused:
+        session.error(req_id, refused.code, refused.text)
         return
     if not _is_allowed(gateway, session, request, instrument):
         return
@@ -121,6 +126,8 @@ def subscribe(gateway: "PaperGateway", session: Session, request: MarketDataRequ
         instrument, b"%d" % req_id, asked=session.data_type, generic=generic, wants_quotes=wants_quotes
     )
     stream.data_type = _given(gateway, stream)
+    if providers:
+        stream.news = news.watch(gateway, instrument, providers)
     answer = _begin(gateway, session, req_id, stream, once=once)
     if stream.generic:
         session.outbox.append(answer)
@@ -235,6 +242,8 @@ def _quote_changed(session: Session, move: Move) -> Iterator[None]:
                 stream.data_type = given
                 session.send(market.market_data_type(req_id, given))
             _show(session, stream, move)
+            if stream.news is not None and stream.news.due <= move.now:
+                yield from news.tell_new(move.gateway, session, req_id, stream)
         if number % STREAMS_PER_STEP == 0:
             yield
 

@@ -1,20 +1,25 @@
-"""News: providers, headlines, articles, and the gateway's own bulletins. All of it is synthetic."""
+"""News: providers, headlines, articles, and the gateway's own bulletins. All of it is synthetic.
+
+Headlines as they come out are a part of market data: generic tick 292, with the providers that are wanted, as
+in `mdoff,292:BRFG+DJNL`; 292 alone is all of them.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from trademind.gateway import codes
 from trademind.gateway.handlers.bar_query import Refused, invalid, read_end
 from trademind.gateway.handlers.history import begin
 from trademind.gateway.newsroom import MARK, PROVIDERS, Newsroom, parse_article_id
-from trademind.gateway.session import Session
+from trademind.gateway.session import NewsStream, Session, TickStream
 from trademind.gateway.wire.reference import (
     historical_news,
     historical_news_end,
     news_article,
     news_bulletin,
     news_providers,
+    tick_news,
 )
 from trademind.gateway.wire.requests.reference import (
     CancelNewsBulletins,
@@ -34,6 +39,8 @@ MAX_HEADLINES: Final = 300
 HEADLINES_PER_STEP: Final = 15
 """A few milliseconds of work."""
 BULLETIN_SOURCE: Final = "PAPER"
+NEWS_TICKS: Final = "292"
+_SECOND: Final = timedelta(seconds=1)
 
 
 def providers(gateway: "PaperGateway", session: Session, request: NewsProvidersRequest) -> None:
@@ -94,6 +101,41 @@ def _headlines(
         if number % HEADLINES_PER_STEP == 0:
             yield
     session.send(historical_news_end(request.req_id, has_more=has_more))
+
+
+def wanted(generic_ticks: str) -> frozenset[str]:
+    """The providers whose headlines a list of generic ticks asks for; none without the tick 292.
+
+    Raises:
+        Refused: one of them is not among the log-in's.
+    """
+    found: set[str] = set()
+    for entry in generic_ticks.split(","):
+        number, _, codes_wanted = entry.strip().partition(":")
+        if number == NEWS_TICKS:
+            found |= set(filter(None, codes_wanted.split("+"))) or set(PROVIDERS)
+    if not found <= set(PROVIDERS):
+        raise Refused(codes.NEWS_NOT_ALLOWED, codes.NEWS_NOT_ALLOWED_TEXT)
+    return frozenset(found)
+
+
+def watch(gateway: "PaperGateway", instrument: "Instrument", providers: frozenset[str]) -> NewsStream:
+    """A subscription to what comes out from now on."""
+    due = Newsroom(gateway.feed).due_after(instrument, providers, gateway.clock.now())
+    return NewsStream(providers, due)
+
+
+def tell_new(gateway: "PaperGateway", session: Session, req_id: int, stream: TickStream) -> Iterator[None]:
+    """Send the headlines that have come out, oldest first, one moment in each step."""
+    news, newsroom = stream.news, Newsroom(gateway.feed)
+    # Between two steps the client may have ended the stream.
+    while news is not None and news.due <= gateway.clock.now() and session.ticks.get(req_id) is stream:
+        moment = news.due
+        news.due = newsroom.due_after(stream.instrument, news.providers, moment)
+        for each in newsroom.between(stream.instrument, news.providers, moment - _SECOND, moment):
+            millis = int(moment.timestamp()) * 1000
+            session.send(tick_news(req_id, millis, each.provider, each.article_id, each.headline))
+        yield
 
 
 def article(gateway: "PaperGateway", session: Session, request: NewsArticleRequest) -> None:

@@ -34,8 +34,8 @@ class WireContract:
         )  # fmt: skip
 
 
-def read_contract(reader: FieldReader) -> WireContract:
-    """A contract inside a request: all twelve fields."""
+def read_contract(reader: FieldReader, *, with_primary_exchange: bool = True) -> WireContract:
+    """A contract inside a request: all twelve fields, or eleven without the primary exchange."""
     return WireContract(
         con_id=reader.integer(),
         symbol=reader.text(),
@@ -45,7 +45,7 @@ def read_contract(reader: FieldReader) -> WireContract:
         right=reader.text(),
         multiplier=reader.text(),
         exchange=reader.text(),
-        primary_exchange=reader.text(),
+        primary_exchange=reader.text() if with_primary_exchange else "",
         currency=reader.text(),
         local_symbol=reader.text(),
         trading_class=reader.text(),

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from trademind.gateway.wire import versions
-from trademind.gateway.wire.contracts import WireContract
+from trademind.gateway.wire.contracts import WireContract, read_contract
 from trademind.gateway.wire.fields import FieldError, FieldReader
 from trademind.gateway.wire.place_order import read_place_order
 from trademind.gateway.wire.requests.spec import Bare, RequestSpec, bare
@@ -106,7 +105,7 @@ def _exercise(reader: FieldReader, version: int) -> ExerciseRequest:
     req_id = reader.integer()
     request = ExerciseRequest(
         req_id=req_id,
-        contract=_contract_without_primary_exchange(reader),
+        contract=read_contract(reader, with_primary_exchange=False),
         action=reader.integer(),
         quantity=reader.integer(),
         account=reader.name("account"),
@@ -115,22 +114,6 @@ def _exercise(reader: FieldReader, version: int) -> ExerciseRequest:
     # Manual order time, customer account, professional customer: by the version.
     reader.skip(reader.remaining)
     return request
-
-
-def _contract_without_primary_exchange(reader: FieldReader) -> WireContract:
-    return WireContract(
-        con_id=reader.integer(),
-        symbol=reader.text(),
-        sec_type=reader.text(),
-        last_trade_date=reader.text(),
-        strike=reader.number() or Decimal(0),
-        right=reader.text(),
-        multiplier=reader.text(),
-        exchange=reader.text(),
-        currency=reader.text(),
-        local_symbol=reader.text(),
-        trading_class=reader.text(),
-    )
 
 
 def _auto_open_orders(reader: FieldReader, version: int) -> AutoOpenOrdersRequest:
