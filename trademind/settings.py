@@ -26,6 +26,17 @@ from trademind.errors import SettingsError
 
 PREFIX = "TRADEMIND_"
 Port = Annotated[int, Field(ge=1, le=65535)]
+Limit = Literal[
+    "messages_per_second",
+    "warnings",
+    "historical",
+    "same_contract",
+    "in_flight",
+    "max_lines",
+    "max_depth",
+    "max_tick_by_tick",
+]
+"""What `gateway.pacing.Pacing` counts."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -88,6 +99,8 @@ class PaperSettings(_Group):
     """A CSV file of dividends and splits."""
     pacing: bool = True
     """Whether IB's limits apply: 50 messages a second, history, 100 market data lines."""
+    limits: dict[Limit, Annotated[int, Field(ge=1, le=10**6)]] = Field(default_factory=dict)
+    """Limits that differ from IB's, by their names."""
     daily_reset: time | None = None
     """When, in New York, the link to IB's servers goes down for two minutes; None for never."""
     market_data: dict[str, Literal["live", "delayed", "none", "competing"]] = Field(default_factory=dict)

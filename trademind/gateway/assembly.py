@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from trademind.clock import AcceleratedClock, Clock, SystemClock
 from trademind.errors import SettingsError
@@ -43,6 +44,7 @@ def paper_gateway(
         SettingsError: something that the settings ask for is not installed, or a file cannot be read.
     """
     hours = market_hours(paper.hours)
+    limits: dict[str, Any] = {str(name): count for name, count in paper.limits.items()}
     market = _recorded(paper, hours) if paper.feed == "replay" else _synthetic(paper, hours)
     return PaperGatewayServer(
         host=host,
@@ -63,7 +65,7 @@ def paper_gateway(
         hours=hours,
         universe=market.universe,
         actions=market.actions,
-        pacing=Pacing() if paper.pacing else UNPACED,
+        pacing=Pacing(**limits) if paper.pacing else UNPACED,
         entitlements=Entitlements({symbol: Access(each) for symbol, each in paper.market_data.items()}),
         reset=None if paper.daily_reset is None else DailyReset(at=paper.daily_reset),
     )

@@ -150,6 +150,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
     ({"what": "BID"}, 321, "Invalid source price"),
     ({"what": "NONSENSE"}, 321, "Invalid source price"),
     ({"what": "AGGTRADES"}, 10299, "Expected what to show is TRADES"),
+    ({"what": "BID_ASK", "con_id": 416904}, 162, "No historical market data for SPX/IND"),
     ({"con_id": 1}, 200, "No security definition has been found for the request"),
 ]
 

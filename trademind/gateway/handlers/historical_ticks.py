@@ -15,8 +15,15 @@ from trademind.gateway import codes
 from trademind.gateway.engine.model import Instrument
 from trademind.gateway.feeds.base import FeedBar
 from trademind.gateway.handlers import past_ticks
-from trademind.gateway.handlers.bar_kinds import Kind
-from trademind.gateway.handlers.bar_query import Refused, implies_zone, invalid, read_end, session_bars
+from trademind.gateway.handlers.bar_kinds import Kind, exists, no_data
+from trademind.gateway.handlers.bar_query import (
+    Refused,
+    implies_zone,
+    invalid,
+    read_end,
+    session_bars,
+    unavailable,
+)
 from trademind.gateway.handlers.contracts import find
 from trademind.gateway.handlers.history import begin
 from trademind.gateway.handlers.session_bars import SessionBars
@@ -103,6 +110,8 @@ def _kind(what_to_show: str, instrument: Instrument) -> Kind:
     if kind is Kind.AGGREGATED_TRADES and instrument.sec_type is not SecType.CRYPTO:
         text = "Expected what to show is TRADES, please use that instead of AGGTRADES."
         raise Refused(codes.EXPECTED_WHAT_TO_SHOW, text)
+    if instrument.sec_type is SecType.INDEX and not exists(kind, instrument):
+        raise unavailable(no_data(kind, instrument, "0"))  # an index has no quotes
     # Nobody reports trades in currencies: IB answers with midpoints.
     if instrument.sec_type is SecType.CASH and kind is Kind.TRADES:
         return Kind.MIDPOINT

@@ -11,6 +11,7 @@ from trademind.domain import Side
 from trademind.gateway.engine.model import (
     Adjustment,
     Condition,
+    IBOrderType,
     IBStatus,
     Instrument,
     PaperExecution,
@@ -124,6 +125,8 @@ def _terms(ticket: Ticket, order: PaperOrder | None = None) -> OrderTerms:
     limit_price, trail_stop = ticket.limit_price, ticket.stop_price if kind.trails else None
     if order is not None:
         limit_price = limit_price if order.working_limit is None else order.working_limit
+        if kind is IBOrderType.STOP:
+            limit_price = None  # of what the order was before it was adjusted
         trail_stop = trail_stop if order.trail_stop is None else order.trail_stop
     return OrderTerms(
         action=ticket.side,
