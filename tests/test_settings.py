@@ -1,5 +1,6 @@
 """Settings: a wrong one stops the start with one line that names it."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,15 @@ def test_allowed_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) 
         ("TRADEMIND_PAPER__CASH", "1e30"),
         ("TRADEMIND_PAPER__SEED", "lucky"),
         ("TRADEMIND_PAPER__FEED", "reality"),
+        ("TRADEMIND_PAPER__SPEED", "0.0001"),
+        *(("TRADEMIND_PAPER__ACCOUNTS", value) for value in ("junk", "[1]", "DU1", "[" * 10_000)),
+        *(
+            ("TRADEMIND_PAPER__ACCOUNTS", f'{{"{account}": 1000}}')
+            for account in ("", "A,B", "All", "U123", "DU1 ", "du1", "DU", "D1", "DU1x")
+        ),
+        ("TRADEMIND_PAPER__ACCOUNTS", '{"DU1": 0}'),
+        ("TRADEMIND_PAPER__MARKET_DATA", "delayed"),
+        ("TRADEMIND_PAPER__MARKET_DATA", '{"AAPL": "sometimes"}'),
         ("TRADEMIND_SERVER__PORT", "http"),
         ("TRADEMIND_SERVER__ALLOWED_HOSTS", "*"),
         ("TRADEMIND_SERVER__ALLOWED_HOSTS", "localhost:8000"),
@@ -96,6 +106,53 @@ def test_a_wrong_setting_is_named_in_one_line(
         load_settings()
     assert caught.value.detail.startswith(f"{name}: ")
     assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize("name", ["ACCOUNTS", "MARKET_DATA"])
+def test_bad_json_is_answered_with_an_example(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"TRADEMIND_PAPER__{name}", "junk")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    detail = caught.value.detail
+    example = detail[detail.index("{") : detail.rindex("}") + 1]
+    monkeypatch.setenv(f"TRADEMIND_PAPER__{name}", example)
+    assert getattr(load_settings().paper, name.lower()) == json.loads(example)
+    monkeypatch.setenv(f"TRADEMIND_PAPER__{name}", "")
+    assert getattr(load_settings().paper, name.lower()) == {}
+
+
+def test_the_account_is_one_of_the_gateways(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().account is None
+    monkeypatch.setenv("TRADEMIND_PAPER__ACCOUNTS", '{"DU2": 1000, "DU1": 2000}')
+    assert load_settings().account == "DU2"
+    monkeypatch.setenv("TRADEMIND_IBKR__ACCOUNT", "DU1")
+    assert load_settings().account == "DU1"
+    monkeypatch.setenv("TRADEMIND_IBKR__ACCOUNT", "DU3")
+    with pytest.raises(SettingsError, match=r"^TRADEMIND_IBKR__ACCOUNT is DU3, .* DU2, DU1"):
+        load_settings()
+    monkeypatch.setenv("TRADEMIND_BROKER", "ibkr")
+    assert load_settings().account == "DU3"
+
+
+def test_a_file_means_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEMIND_PAPER__REPLAY_FILE", "prices")
+    assert load_settings().paper.feed == "replay"
+    monkeypatch.setenv("TRADEMIND_PAPER__FEED", "synthetic")
+    with pytest.raises(SettingsError, match=r"^TRADEMIND_PAPER__FEED .* TRADEMIND_PAPER__REPLAY_FILE"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"loop": True}, "LOOP"),
+        ({"others": "synthetic"}, "OTHERS"),
+        ({"cash": 5000, "accounts": {"DU1": 1000}}, "CASH"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(SettingsError, match=f"^TRADEMIND_PAPER__{named} "):
+        load_settings(paper=given)
 
 
 def test_a_mistyped_name_is_answered_with_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:

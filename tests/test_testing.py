@@ -89,6 +89,8 @@ SYNC_TEST = """
             market.set_price("NOPE", 1)
         with pytest.raises(ValueError, match="steps of 0.01"):
             market.set_price("AAPL", 1.001)
+        with pytest.raises(ValueError, match="'abc' is not a number"):
+            market.set_price("AAPL", "abc")
         with pytest.raises(TimeoutError, match="not so within"):
             paper_account.wait_for(lambda account: account.orders, timeout=0.01)
 
@@ -106,9 +108,16 @@ SYNC_TEST = """
         assert paper_account.cash == 5_000
 
     @pytest.mark.paper_gateway(accounts={"DU1": 1_000, "DU2": 2_000})
-    def test_two_accounts(ib, paper_account):
+    def test_two_accounts(ib, market, paper_gateway, paper_account):
         assert ib.managedAccounts() == ["DU1", "DU2"]
         assert (paper_account.id, paper_account.cash) == ("DU1", 1_000)
+        second = paper_gateway.account("DU2")
+        market.set_price("AAPL", 100)
+        finished(ib, ib.placeOrder(AAPL, MarketOrder("BUY", 10, account="DU2")))
+        assert (second.position("AAPL"), paper_account.positions) == (10, [])
+        assert second.cash == 1_000 - second.executions[0].commission
+        with pytest.raises(ValueError, match="no account 'DU3', but DU1, DU2"):
+            paper_gateway.account("DU3")
 
     @pytest.mark.paper_gateway(pacing=True)
     def test_pacing(ib):
@@ -162,17 +171,28 @@ def test_asynchronous_tests(pytester: pytest.Pytester, mode: str, mark: str) -> 
     run(pytester).assert_outcomes(passed=1)
 
 
-def test_a_mistaken_marker_is_an_error_of_its_test(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("""
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("hours='never'", "hours are 'always' or 'exchange', not 'never'"),
+        ("5_000", "*takes arguments by their names, as in cash=5_000; not 5000"),
+        ("cash=1, accounts={'DU1': 1}", "*leave `cash` out"),
+        ("accounts={'All': 1}", "'All' is no paper account's id*"),
+    ],
+)
+def test_a_mistaken_marker_is_an_error_of_its_test(
+    pytester: pytest.Pytester, arguments: str, error: str
+) -> None:
+    pytester.makepyfile(f"""
         import pytest
 
-        @pytest.mark.paper_gateway(hours="never")
+        @pytest.mark.paper_gateway({arguments})
         def test_it(paper_gateway):
             pass
     """)
     result = run(pytester)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*ValueError: hours are 'always' or 'exchange', not 'never'*"])
+    result.stdout.fnmatch_lines([f"*ValueError: {error}*"])
 
 
 def test_the_fixtures_are_listed_and_explained(pytester: pytest.Pytester) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Final, Protocol
 
+MIN_SPEED: Final = 0.001
 MAX_SPEED: Final = 100_000.0
 """A little more than a day in a second."""
 

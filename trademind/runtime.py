@@ -45,7 +45,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             host,
             port,
             ibkr.client_id,
-            account=ibkr.account if gateway is None else None,
+            account=settings.account,
             allow_live=ibkr.allow_live,
             require_paper=gateway is not None,
             connect_timeout=ibkr.connect_timeout,

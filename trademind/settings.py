@@ -7,6 +7,7 @@ the wrong account.
 """
 
 import difflib
+import json
 import os
 from collections.abc import Iterator
 from datetime import datetime, time
@@ -14,14 +15,23 @@ from decimal import Decimal
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from trademind.clock import MAX_SPEED
+from trademind.clock import MAX_SPEED, MIN_SPEED
+from trademind.domain.account import check_paper_account
 from trademind.errors import SettingsError
 
 PREFIX = "TRADEMIND_"
@@ -57,7 +67,7 @@ class IBKRSettings(_Group):
     """4002 IB Gateway paper, 4001 IB Gateway live, 7497 TWS paper, 7496 TWS live."""
     client_id: int = Field(default=1, ge=0, le=2**31 - 1)
     account: str | None = None
-    """Which account to use; needed only where the login has several."""
+    """Which account to use; needed only where the login has several. A paper gateway's first, if unset."""
     allow_live: bool = False
     """Orders for a live account are refused unless this is true."""
     connect_timeout: Seconds = 10.0
@@ -74,12 +84,20 @@ class IBKRSettings(_Group):
         return None if value == "" else value
 
 
+_JSON_EXAMPLES = {
+    "accounts": '{"DUTM00001": 100000, "DUTM00002": 50000}',
+    "market_data": '{"AAPL": "delayed", "*": "live"}',
+}
+
+
 class PaperSettings(_Group):
     """The embedded paper gateway."""
 
     cash: Decimal = Field(default=Decimal("100000"), gt=0, le=Decimal(10) ** 12)
     """Opening balance in US dollars of a new account."""
-    accounts: dict[str, Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 12)]] = Field(default_factory=dict)
+    accounts: Annotated[dict[str, Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 12)]], NoDecode] = Field(
+        default_factory=dict
+    )
     """Opening balances of several accounts in one login, by their ids, instead of `cash`; empty for one."""
     commissions: Literal["fixed", "tiered"] = "fixed"
     """IB's pricing of stocks."""
@@ -88,7 +106,7 @@ class PaperSettings(_Group):
     port: int = Field(default=0, ge=0, le=65535)
     """Port on loopback; 0 takes a free one."""
     feed: Literal["synthetic", "replay"] = "synthetic"
-    """Where its prices come from: a function of the seed, or recorded ones."""
+    """Where its prices come from: a function of the seed, or recorded ones. A file alone means those."""
     replay_file: Path | None = None
     """Recorded bars or ticks: a CSV or Parquet file, or a directory of them."""
     loop: bool = False
@@ -103,11 +121,13 @@ class PaperSettings(_Group):
     """Limits that differ from IB's, by their names."""
     daily_reset: time | None = None
     """When, in New York, the link to IB's servers goes down for two minutes; None for never."""
-    market_data: dict[str, Literal["live", "delayed", "none", "competing"]] = Field(default_factory=dict)
+    market_data: Annotated[dict[str, Literal["live", "delayed", "none", "competing"]], NoDecode] = Field(
+        default_factory=dict
+    )
     """What may be seen of symbols, `*` being all that are not named; empty: everything live."""
     hours: Literal["always", "exchange"] = "always"
     """When its instruments trade: at any time, or by their exchanges' calendars."""
-    speed: float = Field(default=1, gt=0, le=MAX_SPEED)
+    speed: float = Field(default=1, ge=MIN_SPEED, le=MAX_SPEED)
     """Seconds of the market in one of the world's."""
     start: datetime | None = None
     """When the market starts, if not now or with the recording; without a time zone it is New York's time."""
@@ -125,6 +145,60 @@ class PaperSettings(_Group):
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("accounts", "market_data", mode="before")
+    @classmethod
+    def _read_json(cls, value: Any, info: ValidationInfo) -> Any:
+        if value == "":
+            return {}
+        example = _JSON_EXAMPLES[str(info.field_name)]
+        if isinstance(value, str):
+            try:
+                value = json.loads(value, parse_float=Decimal)
+            except (ValueError, RecursionError):
+                raise ValueError(f"that is not JSON; write it as in {example}") from None
+        if not isinstance(value, dict):
+            raise ValueError(f"that is not a JSON object; write it as in {example}")
+        return value
+
+    @field_validator("accounts")
+    @classmethod
+    def _are_account_ids(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
+        for account_id in value:
+            check_paper_account(account_id)
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_file_means_replay(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("replay_file") and "feed" not in given:
+            return {**given, "feed": "replay"}
+        return given
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        """What says nothing to the market that was chosen is a mistake; the text names its setting."""
+        if self.feed == "synthetic":
+            if self.replay_file is not None:
+                raise ValueError(
+                    "TRADEMIND_PAPER__FEED (--feed) is synthetic, but TRADEMIND_PAPER__REPLAY_FILE (--file) "
+                    "names recorded prices; set the feed to replay, or leave the file out"
+                )
+            for is_set, name in (
+                (self.loop, "LOOP (--loop)"),
+                (self.others != "none", "OTHERS (--others)"),
+            ):
+                if is_set:
+                    raise ValueError(
+                        f"TRADEMIND_PAPER__{name} is for recorded prices only; name them with "
+                        "TRADEMIND_PAPER__REPLAY_FILE (--file), or leave it out"
+                    )
+        if self.accounts and self.cash != type(self).model_fields["cash"].default:
+            raise ValueError(
+                "TRADEMIND_PAPER__CASH (--cash) is the balance of a single account, and "
+                "TRADEMIND_PAPER__ACCOUNTS names others with theirs; leave one of the two out"
+            )
+        return self
 
     @field_validator("start")
     @classmethod
@@ -202,6 +276,25 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".trademind")
     """Where the paper account is kept, relative to the working directory."""
 
+    @model_validator(mode="after")
+    def _the_account_is_there(self) -> Self:
+        accounts, account = self.paper.accounts, self.ibkr.account
+        if self.broker is BrokerKind.PAPER and accounts and account not in (None, *accounts):
+            raise ValueError(
+                f"TRADEMIND_IBKR__ACCOUNT is {account}, but TRADEMIND_PAPER__ACCOUNTS has "
+                f"{', '.join(accounts)}; name one of these, or none for the first"
+            )
+        return self
+
+    @property
+    def account(self) -> str | None:
+        """The account to trade for; None where the login has only one, or names itself."""
+        if self.broker is BrokerKind.IBKR:
+            return self.ibkr.account
+        # An account of IB's that is set beside a paper gateway with one account is another gateway's.
+        accounts = self.paper.accounts
+        return (self.ibkr.account or next(iter(accounts))) if accounts else None
+
 
 def setting_names() -> tuple[str, ...]:
     """Every setting, by its name in the environment, in the order of the model."""
@@ -228,8 +321,11 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = PREFIX + "__".join(str(part).upper() for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
+        if message.startswith(PREFIX):  # it is about several settings, and names them
+            raise SettingsError(message) from error
+        # What follows a setting's name is a place in its value.
+        name = PREFIX + "__".join(str(part).upper() for part in first["loc"][:2])
         raise SettingsError(f"{name}: {message} (got {first['input']!r})") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{env_file}: not UTF-8 text ({error.reason} at byte {error.start})") from error

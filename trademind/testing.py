@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -84,18 +84,21 @@ class PaperGateway:
     """A paper gateway that runs in a thread of its own.
 
     Args:
-        cash: Opening balance in US dollars.
+        cash: Opening balance in US dollars; 100,000, unless given.
         accounts: Opening balances of several accounts in one login, by their ids; instead of `cash`.
         seed: Of the synthetic market.
         start: When it is at first; aware.
         hours: "always", or "exchange" for the exchanges' own.
         pacing: Whether IB's limits apply, such as 50 messages a second.
+
+    Raises:
+        ValueError: an argument cannot be meant, such as an account id that is not like IB's paper accounts'.
     """
 
     def __init__(
         self,
         *,
-        cash: Price = 100_000,
+        cash: Price | None = None,
         accounts: Mapping[str, Price] | None = None,
         seed: int = 42,
         start: datetime = START,
@@ -109,9 +112,11 @@ class PaperGateway:
 
         if hours not in ("always", "exchange"):
             raise ValueError(f"hours are 'always' or 'exchange', not {hours!r}")
+        if cash is not None and accounts:
+            raise ValueError("`accounts` have their own balances; leave `cash` out")
         self._clock = ManualClock(start)
         self._server = PaperGatewayServer(
-            cash=_decimal(cash),
+            cash=_decimal(100_000 if cash is None else cash),
             accounts={name: _decimal(each) for name, each in (accounts or {}).items()} or None,
             seed=seed,
             clock=self._clock,
@@ -138,6 +143,14 @@ class PaperGateway:
     def account_id(self) -> str:
         """The account's name, or of several the first one's."""
         return self._server.core.exchange.account_id
+
+    def account(self, account_id: str) -> "PaperAccount":
+        """One of several accounts.
+
+        Raises:
+            ValueError: there is none of that id.
+        """
+        return PaperAccount(self, account_id)
 
     @property
     def now(self) -> datetime:
@@ -292,9 +305,12 @@ class Market:
 class PaperAccount:
     """An account as the gateway has it, whatever clients have been told."""
 
-    def __init__(self, gateway: PaperGateway) -> None:
+    def __init__(self, gateway: PaperGateway, account_id: str | None = None) -> None:
         self._gateway = gateway
-        self.id = gateway.account_id
+        self.id = gateway.account_id if account_id is None else account_id
+        known = gateway.run(lambda server: list(server.core.exchange.accounts))
+        if self.id not in known:
+            raise ValueError(f"there is no account {self.id!r}, but {', '.join(known)}")
 
     @property
     def cash(self) -> Decimal:
@@ -380,8 +396,15 @@ class PaperAccount:
 
 
 def _decimal(number: Price) -> Decimal:
-    """A number as it was written: 0.1 is a tenth."""
-    return number if isinstance(number, Decimal) else Decimal(str(number))
+    """A number as it was written: 0.1 is a tenth.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return number if isinstance(number, Decimal) else Decimal(str(number))
+    except InvalidOperation:
+        raise ValueError(f"{number!r} is not a number") from None
 
 
 # What pytest sees
@@ -399,6 +422,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def paper_gateway(request: pytest.FixtureRequest) -> Iterator[PaperGateway]:
     """A paper gateway with a new account, listening on a port of this machine while the test lasts."""
     marker = request.node.get_closest_marker("paper_gateway")
+    if marker is not None and marker.args:
+        raise ValueError(
+            f"@pytest.mark.paper_gateway takes arguments by their names, as in cash=5_000; "
+            f"not {marker.args[0]!r}"
+        )
     gateway = PaperGateway(**(marker.kwargs if marker is not None else {}))
     try:
         gateway.open()

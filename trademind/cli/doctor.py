@@ -104,13 +104,12 @@ def _target(
     holder = None
     if is_servers and connection is not None and connection["ready"] and wanted == connection["client_id"]:
         holder = "the running server"
-    is_embedded = settings.broker is BrokerKind.PAPER
     return Target(
         host=host,
         port=port,
         client_id=wanted,
         holder=holder,
-        account=None if is_embedded else ibkr.account,
+        account=settings.account,
         allow_live=ibkr.allow_live,
     )
 

@@ -14,7 +14,18 @@ import typer
 from trademind.aio import short_collections
 from trademind.cli import gateway_control
 from trademind.cli.listening import cannot_listen, configure_logging
-from trademind.cli.market_options import Actions, Feed, File, Hours, Loop, Others, Speed, Start, group
+from trademind.cli.market_options import (
+    Actions,
+    Feed,
+    FeedKind,
+    File,
+    Hours,
+    Loop,
+    Others,
+    Speed,
+    Start,
+    market,
+)
 from trademind.cli.output import Json, print_json, reporting
 from trademind.errors import SettingsError
 from trademind.settings import Settings, is_loopback, load_settings
@@ -72,7 +83,7 @@ def start(
             port=port,
             pacing=pacing,
             feed=feed,
-            replay_file=file,
+            file=file,
             loop=loop,
             others=others,
             actions=actions,
@@ -80,6 +91,11 @@ def start(
             speed=speed,
             start=start,
         )
+        if cash is not None and settings.paper.accounts:
+            raise SettingsError(
+                "--cash is the balance of a single account, and TRADEMIND_PAPER__ACCOUNTS names others with "
+                "theirs; leave one of the two out"
+            )
         configure_logging(settings.server.log_level)
         steps = [] if faults is None else gateway_control.script(faults)
         if not is_loopback(host):
@@ -110,8 +126,14 @@ def reset(
             typer.echo(f"The paper account in {directory} starts over.")
 
 
-def _settings(*, data_dir: Path | None = None, **paper: object) -> Settings:
-    overrides = group("paper", **paper)
+def _settings(
+    *,
+    data_dir: Path | None = None,
+    feed: FeedKind | None = None,
+    file: Path | None = None,
+    **paper: object,
+) -> Settings:
+    overrides = market(feed=feed, file=file, **paper)
     if data_dir is not None:
         overrides["data_dir"] = data_dir
     return load_settings(**overrides)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trademind.clock import MAX_SPEED
+from trademind.clock import MAX_SPEED, MIN_SPEED
 
 
 class HoursKind(StrEnum):
@@ -40,7 +40,7 @@ Hours = Annotated[
 ]
 Speed = Annotated[
     float | None,
-    typer.Option(min=0.001, max=MAX_SPEED, help="Seconds of the paper market in one of the world's."),
+    typer.Option(min=MIN_SPEED, max=MAX_SPEED, help="Seconds of the paper market in one of the world's."),
 ]
 Start = Annotated[
     datetime | None,
@@ -52,3 +52,16 @@ def group(name: str, **given: object) -> dict[str, object]:
     """A group of settings of what was given on the command line; nothing when nothing was."""
     values = {key: value for key, value in given.items() if value is not None}
     return {name: values} if values else {}
+
+
+def market(*, feed: FeedKind | None, file: Path | None, **given: object) -> dict[str, object]:
+    """The paper group of settings; an option wins over what the environment says to the contrary."""
+    if feed is None and file is not None:
+        feed = FeedKind.REPLAY
+    if feed is FeedKind.SYNTHETIC and file is None:
+        # A recording that the settings name is not meant; the empty text is how a setting is unset.
+        given = {"loop": False, "others": OthersKind.NONE} | {
+            key: value for key, value in given.items() if value is not None
+        }
+        return group("paper", feed=feed, replay_file="", **given)
+    return group("paper", feed=feed, replay_file=file, **given)

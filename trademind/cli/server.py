@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from trademind.cli.listening import configure_logging, listen
-from trademind.cli.market_options import Actions, Feed, File, Hours, Loop, Others, Speed, Start, group
+from trademind.cli.market_options import Actions, Feed, File, Hours, Loop, Others, Speed, Start, group, market
 from trademind.cli.output import Json, reporting
-from trademind.settings import load_settings
+from trademind.errors import SettingsError
+from trademind.settings import BrokerKind, load_settings
 
 app = typer.Typer(help="Run the server.", no_args_is_help=True)
 log = logging.getLogger(__name__)
@@ -34,20 +35,22 @@ def start(
 ) -> None:
     """Start the server, on the gateway that the settings name. Ctrl-C stops it."""
     with reporting(as_json):
-        settings = load_settings(
-            **group("server", host=host, port=port),
-            **group(
-                "paper",
-                feed=feed,
-                replay_file=file,
-                loop=loop,
-                others=others,
-                actions=actions,
-                hours=hours,
-                speed=speed,
-                start=start_at,
-            ),
+        paper = market(
+            feed=feed,
+            file=file,
+            loop=loop,
+            others=others,
+            actions=actions,
+            hours=hours,
+            speed=speed,
+            start=start_at,
         )
+        settings = load_settings(**group("server", host=host, port=port), **paper)
+        if paper and settings.broker is BrokerKind.IBKR:
+            raise SettingsError(
+                "--feed, --file, --loop, --others, --actions, --hours, --speed and --start are the paper "
+                "gateway's, but TRADEMIND_BROKER is ibkr; leave them out, or set it to paper"
+            )
         configure_logging(settings.server.log_level)
         # Before the session opens: a second server must not disturb the first one's.
         with listen(settings.server.host, settings.server.port) as sock:

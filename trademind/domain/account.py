@@ -1,11 +1,30 @@
 """The account as IB reports it: figures, positions, profit and loss."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from trademind.domain.instruments import Contract
+
+_PAPER_ACCOUNT: Final = re.compile(r"D[A-Z]+[0-9]+", re.ASCII)
+"""The ids of IB's paper accounts: those of live ones with a D before them, as in DU1234567 or DF1234567."""
+
+
+def check_paper_account(account_id: str) -> str:
+    """The id, if a paper account can have it. Clients separate ids by commas, and "All" means every account.
+
+    Raises:
+        ValueError: it does not have the form of IB's paper accounts.
+    """
+    if _PAPER_ACCOUNT.fullmatch(account_id) is None:
+        raise ValueError(
+            f"{account_id!r} is no paper account's id; those are a D, further capital letters and digits, "
+            "as in DUTM00001"
+        )
+    return account_id
 
 
 class DataSource(StrEnum):

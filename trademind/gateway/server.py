@@ -18,6 +18,7 @@ from typing import Final, Self, cast
 
 from trademind.aio import Tasks
 from trademind.clock import Clock, SystemClock, speed_of
+from trademind.domain.account import check_paper_account
 from trademind.gateway.admin import AdminSocket
 from trademind.gateway.connectivity import DailyReset
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
@@ -260,6 +261,7 @@ class PaperGatewayServer:
         actions: Dividends and splits, which happen when their days begin.
 
     Raises:
+        ValueError: one of `accounts` does not have the form of IB's paper accounts.
         SettingsError: another gateway uses `data_dir`.
         OSError: nobody may listen on that port, or somebody already does.
     """
@@ -285,6 +287,8 @@ class PaperGatewayServer:
         universe: Universe | None = None,
         actions: Sequence[CorporateAction] = (),
     ) -> None:
+        for account_id in accounts or ():
+            check_paper_account(account_id)
         self.host = host
         self._asked_port = port
         self._cash = accounts or cash
