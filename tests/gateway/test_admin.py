@@ -75,7 +75,16 @@ async def test_faults(bench: Bench, tmp_path: Path) -> None:
         ("price", {"symbol": "AAPL", "price": "5", "bid": "6"}, "above the ask"),
         ("price", {"price": "5"}, "needs `symbol`"),
         ("halt", {"symbol": "NOPE"}, "NOPE"),
+        ("price", {"symbol": "AAPL", "price": "1e-9999999"}, "no price of AAPL"),
+        ("price", {"symbol": "AAPL", "price": "NaN"}, "'NaN' is not a number"),
         ("advance", {"seconds": -1}, "billion"),
+        ("advance", {"seconds": "NaN"}, "'NaN' is not a number"),
+        ("faults.add", {"steps": [{"do": "lose_link", "at": "99999999h"}]}, "3650 days"),
+        (
+            "faults.add",
+            {"steps": [{"do": "replace", "with": {"pattern": ".", "by": "\\9"}, "message": "*"}]},
+            "cannot replace",
+        ),
     ],
 )
 async def test_a_command_that_cannot_be_meant(
@@ -151,3 +160,20 @@ async def test_nobody_is_there(tmp_path: Path) -> None:
         await give(tmp_path, "status")
     async with open_bench(data_dir=tmp_path):
         await give(tmp_path, "status")
+
+
+async def test_what_is_nested_too_deeply_is_answered(bench: Bench, tmp_path: Path) -> None:
+    def send() -> list[bytes]:
+        connection, secret = _open(tmp_path)
+        with connection:
+            connection.settimeout(10)
+            connection.sendall(json.dumps({"command": "status", "secret": secret}).encode() + b"\n")
+            with connection.makefile("rb") as answers:
+                first = answers.readline()
+                connection.sendall(b"[" * 100_000 + b"\n")
+                return [first, answers.readline(), answers.readline()]
+
+    first, second, end = await asyncio.to_thread(send)
+    assert json.loads(first)["ok"]
+    assert json.loads(second) == {"ok": False, "error": "a command is not nested that deeply"}
+    assert end == b""

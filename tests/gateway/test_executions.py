@@ -93,7 +93,9 @@ def test_days(client: OrderClient, wanted: dict[str, Any], found: list[int]) -> 
 
 
 @pytest.mark.parametrize(("library", "version"), LIBRARIES)
-@pytest.mark.parametrize("wanted", [{"time": "yesterday"}, {"side": "HOLD"}])
+@pytest.mark.parametrize(
+    "wanted", [{"time": "yesterday"}, {"time": "99991231 23:59:59 US/Pacific"}, {"side": "HOLD"}]
+)
 def test_a_filter_that_is_none(client: OrderClient, wanted: dict[str, Any]) -> None:
     heard = ask_executions(client, **wanted)
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +48,7 @@ from trademind.gateway.faults import (
 from trademind.gateway.gateway import PaperGateway
 from trademind.gateway.session import Session
 from trademind.gateway.store import AccountStore
+from trademind.gateway.timeline import MAX_COPIES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning"),
@@ -738,7 +739,77 @@ async def first_halted(ib: ib_async.IB) -> float:
     return ticker.halted
 
 
+# Steps that fail
+
+
+def test_a_step_that_fails_is_logged_once_and_costs_no_answer(
+    core: PaperGateway, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the step's own")
+
+    client = Client(core, 1)
+    client.heard()
+    core.timeline.add(
+        Step(do=Replace("1", "2"), message="currentTime", times=None),
+        Step(do=Replace("1", "2"), request="reqCurrentTime", times=None),
+        Step(do=Halt("AAPL"), message="currentTime", times=None),
+        Step(do=Halt("AAPL"), at=SECOND),
+    )
+    monkeypatch.setattr("trademind.gateway.timeline._replaced", fail)
+    monkeypatch.setattr(core.control, "halt", fail)
+    client.send(TIME, TIME)
+    assert client.kinds() == ["49", "49"]
+    clock.advance(SECOND)
+    core.attend()
+    client.send(TIME)
+    assert client.kinds() == ["49"]
+    assert core.timeline.steps() == []
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        "step 2 failed", "step 1 failed", "step 3 failed", "step 4 failed",
+    ]  # fmt: skip
+
+
+def test_copies_of_copies_have_an_end(core: PaperGateway) -> None:
+    client = Client(core, 1)
+    client.heard()
+    core.timeline.add(*[Step(do=Duplicate(100), message="currentTime")] * 5)
+    client.send(TIME)
+    assert len(client.kinds()) == MAX_COPIES
+
+
+@pytest.mark.parametrize("price", ["1e-9999999", "1e-29", "1E+9", "NaN", "1." + "0" * 40])
+def test_a_price_that_nobody_can_be_sent(core: PaperGateway, price: str) -> None:
+    with pytest.raises(ValueError, match="no price of AAPL"):
+        core.control.set_price("AAPL", Decimal(price))
+    with pytest.raises(ValueError, match="no price of AAPL"):
+        core.control.set_price("AAPL", Decimal(100), bid=Decimal(price))
+    with pytest.raises(ValueError, match="no price of AAPL"):
+        core.timeline.add(Step(do=SetPrice("AAPL", Decimal(price))))
+    assert core.control.status()["prices"] == []
+
+
+@pytest.mark.parametrize("size", ["1e-9999999", "1e9999999", "0", "Infinity"])
+def test_a_size_that_nobody_can_be_sent(core: PaperGateway, size: str) -> None:
+    with pytest.raises(ValueError, match="size on offer"):
+        core.control.set_price("AAPL", Decimal(100), size=Decimal(size))
+
+
 # Steps that cannot be meant
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by"),
+    [(".", "\\9"), ("(a)|.", "\\g<zz>"), (".", "\\g<"), (".", "\\400"), ("a{9999999999}", "b"), ("(", "b")],
+)
+def test_a_replacement_that_cannot_be_meant(pattern: str, by: str) -> None:
+    with pytest.raises(ScriptError, match=r"cannot replace|no regular expression"):
+        Replace(pattern, by)
+
+
+def test_a_clock_cannot_be_wrong_by_ages() -> None:
+    with pytest.raises(ScriptError, match="3650 days"):
+        SkewClock(timedelta(days=-4000))
 
 
 @pytest.mark.parametrize(
@@ -754,6 +825,12 @@ async def first_halted(ib: ib_async.IB) -> float:
         ({"do": LoseLink(), "at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001 - the point
         ({"do": LoseLink(), "at": -SECOND}, "before it was added"),
         ({"do": LoseLink(), "times": 0}, "1 or more"),
+        ({"do": LoseLink(), "at": timedelta(hours=99_999_999)}, "3650 days later"),
+        ({"do": LoseLink(), "until": timedelta(hours=99_999_999)}, "3650 days later"),
+        ({"do": LoseLink(), "at": datetime.max.replace(tzinfo=UTC)}, "1970 to 2199"),
+        ({"do": LoseLink(), "at": datetime.min.replace(tzinfo=UTC)}, "1970 to 2199"),
+        ({"do": Drop(), "message": "currentTime", "fields": {-50: "x"}}, "counted from 0"),
+        ({"do": Drop(), "message": "currentTime", "fields": {10**9: "x"}}, "to 100000"),
     ],
 )
 def test_a_step_that_cannot_be_meant(condition: dict[str, Any], problem: str) -> None:

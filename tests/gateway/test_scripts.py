@@ -110,6 +110,13 @@ def test_the_documentation_names_every_action() -> None:
         ("steps:\n- do: lose_link\n  at: tomorrow", 3, ["steps[0].at", "'tomorrow'"]),
         ("steps:\n- do: lose_link\n  times: -1", 2, ["1 or more"]),
         ("steps:\n- [do", 2, ["expected"]),
+        ("steps:\n- do: lose_link\n  at: 99999999h", 2, ["steps[0]", "3650 days"]),
+        ("steps:\n- do: drop\n  message: error\n  fields: {-50: x}", 2, ["steps[0]", "from 0"]),
+        (
+            "steps:\n- do: replace\n  message: error\n  with: {pattern: a, by: '\\9'}",
+            2,
+            ["cannot replace", "group"],
+        ),
         ("actions: []", 1, ["actions", "`steps` only"]),
     ],
 )

@@ -112,7 +112,13 @@ class AdminSocket:
                 line = await reader.readline()
             if not line:
                 return
-            request = json.loads(line)
+            try:
+                request = json.loads(line)
+            except RecursionError:
+                if is_known:
+                    writer.write(json.dumps(_refusal("a command is not nested that deeply")).encode() + b"\n")
+                    await writer.drain()
+                return
             if not isinstance(request, dict):
                 return
             if not is_known:
@@ -126,17 +132,21 @@ class AdminSocket:
     async def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         command = COMMANDS.get(str(request.get("command")))
         if command is None:
-            return {"ok": False, "error": f"the commands are {', '.join(COMMANDS)}"}
+            return _refusal(f"the commands are {', '.join(COMMANDS)}")
         try:
             answer = await command(self._server, request)
             await self._server.settle()
         except (AdminError, ValueError) as error:
-            return {"ok": False, "error": str(error)}
+            return _refusal(str(error))
         except Exception:
             # The edge of a connection: a command that fails must not end the others.
             log.exception("the command %s failed", request.get("command"))
-            return {"ok": False, "error": "the command failed; the gateway's log says why"}
+            return _refusal("the command failed; the gateway's log says why")
         return {"ok": True, **answer}
+
+
+def _refusal(why: str) -> dict[str, Any]:
+    return {"ok": False, "error": why}
 
 
 # The commands
@@ -240,9 +250,12 @@ def _decimal(request: Mapping[str, Any], name: str) -> Decimal | None:
     if value is None:
         return None
     try:
-        return Decimal(str(value))
+        number = Decimal(str(value))
     except InvalidOperation:
-        raise AdminError(f"{name}: {value!r} is not a number") from None
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise AdminError(f"{name}: {str(value)[:80]!r} is not a number")
+    return number
 
 
 # The other end

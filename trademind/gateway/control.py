@@ -21,6 +21,11 @@ DEPTH: Final = Decimal(1_000_000)
 """The size on offer at a price that was put: more than an order of a test asks for."""
 
 
+MAX_SIZE: Final = Decimal(10**12)
+_MOST_DIGITS = 28
+"""Of a number: what the arithmetic of prices is exact to."""
+
+
 class NoSuchInstrument(ValueError):
     """Nothing is traded under that name."""
 
@@ -57,8 +62,9 @@ class MarketControl:
             ValueError: the price is not above zero or not a multiple of the increment.
         """
         instrument = self.instrument(name)
-        if not (price.is_finite() and 0 < price < 10**9 and price % instrument.min_tick == 0):
-            raise ValueError(f"{price} is no price of {name}, which has steps of {instrument.min_tick}")
+        if not (_can_be_written(price) and 0 < price < 10**9 and price % instrument.min_tick == 0):
+            said = str(price)[:40]
+            raise ValueError(f"{said} is no price of {name}, which has steps of {instrument.min_tick}")
         return instrument
 
     def set_price(
@@ -81,8 +87,8 @@ class MarketControl:
             instrument = self.check_price(name, each)
         if bid > ask:
             raise ValueError(f"a bid of {bid} is above the ask of {ask}")
-        if not (size.is_finite() and size > 0):
-            raise ValueError("the size on offer is above zero")
+        if not (_can_be_written(size) and 0 < size <= MAX_SIZE):
+            raise ValueError(f"the size on offer is above zero, and {MAX_SIZE} at most")
         self._prices[instrument.con_id] = (price, bid, ask, size)
         self._show(instrument)
 
@@ -152,3 +158,9 @@ class MarketControl:
     def _tell(self, instrument: Instrument) -> None:
         for session in self._gateway.sessions:
             market_data.tell_halt(self._gateway, session, instrument)
+
+
+def _can_be_written(number: Decimal) -> bool:
+    """Whether it has no more digits than clients are to be sent, written without an exponent."""
+    _, digits, exponent = number.as_tuple()
+    return isinstance(exponent, int) and len(digits) <= _MOST_DIGITS and abs(exponent) <= _MOST_DIGITS

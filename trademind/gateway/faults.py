@@ -24,11 +24,16 @@ from typing import Final
 from trademind.gateway.connectivity import Farm, FarmState, has_notice
 from trademind.gateway.wire.names import REPLIES
 from trademind.gateway.wire.requests import REQUESTS
+from trademind.gateway.wire.times import FIRST_YEAR, LAST_YEAR
 
 ANY: Final = "*"
 """Every request, or every message."""
 REQUEST_IDS: Final = {spec.name: message_id for message_id, spec in REQUESTS.items()}
 MAX_DELAY: Final = timedelta(days=1)
+MAX_AHEAD: Final = timedelta(days=3650)
+"""How far from now a step may begin or end, and the clock be put wrong."""
+MAX_FIELD: Final = 100_000
+"""The last field that a step may look at; the longest messages have that many."""
 
 
 class ScriptError(ValueError):
@@ -90,11 +95,16 @@ class Replace:
 
     def __post_init__(self) -> None:
         try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise ScriptError(f"{self.pattern!r} is no regular expression: {error}") from error
-        if self.field is not None and self.field < 1:
-            raise ScriptError("fields are counted from 1; 0 is the message id")
+            pattern = re.compile(self.pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ScriptError(f"{self.pattern[:80]!r} is no regular expression: {error}") from error
+        try:
+            # Groups that the template names are looked up before there is a match.
+            pattern.sub(self.by, "")
+        except (re.error, IndexError) as error:
+            raise ScriptError(f"{self.by[:80]!r} cannot replace {self.pattern[:80]!r}: {error}") from error
+        if self.field is not None and not 1 <= self.field <= MAX_FIELD:
+            raise ScriptError(f"fields are counted from 1 to {MAX_FIELD}; 0 is the message id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,10 @@ class SkewClock:
     """The gateway's time, as it tells it, is so much ahead of the truth (or behind it, below zero)."""
 
     by: timedelta
+
+    def __post_init__(self) -> None:
+        if abs(self.by) > MAX_AHEAD:
+            raise ScriptError(f"the clock is put wrong by {MAX_AHEAD.days} days at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,15 +289,27 @@ class Step:
             )
         if self.skip < 0 or (self.times is not None and self.times < 1):
             raise ScriptError("a step skips 0 or more, and is done 1 or more times")
+        if not all(0 <= index <= MAX_FIELD for index in self.fields):
+            raise ScriptError(f"fields are counted from 0, the message id, to {MAX_FIELD}")
         for moment in (self.at, self.until):
-            if isinstance(moment, datetime) and moment.tzinfo is None:
-                raise ScriptError("a moment needs its time zone")
-            if isinstance(moment, timedelta) and moment < timedelta(0):
-                raise ScriptError("a step cannot be in force before it was added")
+            _check_moment(moment)
 
     @property
     def waits_for_traffic(self) -> bool:
         return self.request is not None or self.message is not None
+
+
+def _check_moment(moment: timedelta | datetime | None) -> None:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ScriptError("a moment needs its time zone")
+        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            raise ScriptError(f"a moment is in the years {FIRST_YEAR} to {LAST_YEAR}")
+    elif moment is not None:
+        if moment < timedelta(0):
+            raise ScriptError("a step cannot be in force before it was added")
+        if moment > MAX_AHEAD:
+            raise ScriptError(f"a step begins and ends at most {MAX_AHEAD.days} days later")
 
 
 def _known(name: str, names: Mapping[str, int], what: str) -> None:

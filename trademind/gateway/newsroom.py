@@ -14,6 +14,7 @@ from typing import Final
 from trademind.gateway.engine.hours import NEW_YORK
 from trademind.gateway.engine.model import Instrument
 from trademind.gateway.feeds.base import Feed, FeedBar
+from trademind.gateway.wire.times import FIRST_YEAR, LAST_YEAR
 
 PROVIDERS: Final = {
     "BRFG": "Synthetic market columns of the paper gateway",
@@ -87,7 +88,8 @@ def parse_article_id(text: str) -> tuple[str, int, date] | None:
     """Provider, con id and day of an article's id, or None where it is none."""
     provider, _, rest = text.partition("$")
     try:
-        return provider, int(rest[:-8], 16), date.fromisoformat(f"{rest[-8:-4]}-{rest[-4:-2]}-{rest[-2:]}")
+        day = date.fromisoformat(f"{rest[-8:-4]}-{rest[-4:-2]}-{rest[-2:]}")
+        return (provider, int(rest[:-8], 16), day) if FIRST_YEAR <= day.year <= LAST_YEAR else None
     except ValueError:
         return None
 

@@ -5,6 +5,8 @@ the order in which they were added; what comes out is passed on, at once or late
 (half-open, refused connections) is looked up. The clock decides what is due, so under a clock that stands
 still the same script and the same traffic give the same bytes.
 
+A step that fails is logged and taken out of force: it never costs a client its connection or an answer.
+
 While there are no steps, nothing goes through here.
 """
 
@@ -56,7 +58,10 @@ log = logging.getLogger(__name__)
 MAX_STEPS: Final = 1_000
 MAX_HELD: Final = 100_000
 """Messages and requests that wait; more than that pass at once."""
+MAX_COPIES: Final = 1_000
+"""Of one message, however many steps duplicate it."""
 
+_FAILED = "step %d failed, and is no longer in force: %s"
 _NEXT_VALID_ID, _CURRENT_TIME, _CURRENT_TIME_MILLIS = "9", "49", "109"
 _ID_SECOND = frozenset(
     map(str, (3, 5, 10, 11, 17, 21, 75, 76, 79, 81, 88, 89, 90, 94, 95, 96, 97, 98, 99, 106, 108))
@@ -107,7 +112,7 @@ class _Fate:
     delay: timedelta | None = None
     behind: Reorder | None = None
     disconnect: Disconnect | None = None
-    then: list[Action] = field(default_factory=list)
+    then: list[_Armed] = field(default_factory=list)
 
 
 class Timeline:
@@ -188,7 +193,7 @@ class Timeline:
             is_timed = isinstance(armed.step.do, AtOnce) and not armed.step.waits_for_traffic
             if is_timed and armed.begins <= now and armed.number in self._armed:
                 del self._armed[armed.number]
-                self._act(armed.step.do, self._concerned(armed.step))
+                self._act(armed, self._concerned(armed.step))
         self._expire(now)
         self._release(lambda held: held.due is not None and held.due <= now)
         self._rewire()
@@ -259,8 +264,8 @@ class Timeline:
                 self._say_error(session, *error)
             if fate.disconnect is not None:
                 session.connection.close()
-        for action in fate.then:
-            self._act(action, [session])
+        for armed in fate.then:
+            self._act(armed, [session])
 
     def _hand_on(self, session: Session, fields: list[str], fate: _Fate, now: datetime) -> None:
         payload = encode_fields(fields)
@@ -337,8 +342,8 @@ class Timeline:
                 self._gateway.serve(session, version)
             for error in fate.beside:
                 self._say_error(session, *error)
-        for action in fate.then:
-            self._act(action, [session])
+        for armed in fate.then:
+            self._act(armed, [session])
 
     # Steps and what they do
 
@@ -353,26 +358,35 @@ class Timeline:
                 continue
             armed.use()
             log.debug("step %d: %s on %s", armed.number, armed.step.do, fields[:4])
-            self._apply(armed.step.do, session, fields, fate, is_request=is_request)
+            try:
+                self._apply(armed, session, fields, fate, is_request=is_request)
+            except Exception:
+                log.exception(_FAILED, armed.number, armed.step.do)
+                self._give_up(armed)
         self._expire(now)
         return fate
 
+    def _give_up(self, armed: _Armed) -> None:
+        """Take a step that has failed out of force, so that it does so once."""
+        armed.left = 0
+        self._armed.pop(armed.number, None)
+
     def _apply(
-        self, action: Action, session: Session, fields: list[str], fate: _Fate, *, is_request: bool
+        self, armed: _Armed, session: Session, fields: list[str], fate: _Fate, *, is_request: bool
     ) -> None:
-        match action:
+        match armed.step.do:
             case Drop():
                 fate.versions = []
             case Delay(by=by):
                 fate.delay = (fate.delay or timedelta(0)) + by
             case Duplicate(times=times):
-                fate.versions = fate.versions * (1 + times)
-            case Reorder():
-                fate.behind = action
-            case Replace():
-                fate.versions = [_replaced(action, version) for version in fate.versions]
-            case Disconnect():
-                fate.disconnect = action
+                fate.versions = (fate.versions * (1 + times))[:MAX_COPIES]
+            case Reorder() as reorder:
+                fate.behind = reorder
+            case Replace() as change:
+                fate.versions = [_replaced(change, version) for version in fate.versions]
+            case Disconnect() as disconnect:
+                fate.disconnect = disconnect
             case Fail(code=code, text=text, instead=instead, req_id=req_id):
                 if req_id is None:
                     about = request_id if is_request else _reply_id
@@ -381,40 +395,46 @@ class Timeline:
                 if instead:
                     fate.versions = []
             case _:
-                fate.then.append(action)
+                fate.then.append(armed)
 
-    def _act(self, action: Action, sessions: Sequence[Session]) -> None:
+    def _act(self, armed: _Armed, sessions: Sequence[Session]) -> None:
         """Do something at once, to some clients or to the whole gateway."""
-        gateway, link = self._gateway, self._gateway.connectivity
         self._is_acting = True
         try:
-            match action:
-                case Disconnect():
-                    for session in sessions:
-                        session.connection.close()
-                case Say(fields=fields):
-                    for session in sessions:
-                        session.connection.send(Encoded(encode_fields(fields)))
-                case Notify(code=code, text=text, req_id=req_id):
-                    for session in sessions:
-                        session.error(req_id, code, text)
-                case LoseLink():
-                    gateway.notify(link.lose())
-                case RestoreLink(data_lost=data_lost):
-                    gateway.notify(link.restore(data_lost=data_lost))
-                case SetFarm(farm=farm, state=state):
-                    gateway.notify(link.set_farm(farm, state))
-                case SetPrice(symbol=symbol, price=None):
-                    gateway.control.release(symbol)
-                case SetPrice(symbol=symbol, price=price):
-                    assert price is not None
-                    gateway.control.set_price(symbol, price)
-                case Halt(symbol=symbol):
-                    gateway.control.halt(symbol)
-                case Resume(symbol=symbol):
-                    gateway.control.resume(symbol)
+            self._do(armed.step.do, sessions)
+        except Exception:
+            log.exception(_FAILED, armed.number, armed.step.do)
+            self._give_up(armed)
         finally:
             self._is_acting = False
+
+    def _do(self, action: Action, sessions: Sequence[Session]) -> None:
+        gateway, link = self._gateway, self._gateway.connectivity
+        match action:
+            case Disconnect():
+                for session in sessions:
+                    session.connection.close()
+            case Say(fields=fields):
+                for session in sessions:
+                    session.connection.send(Encoded(encode_fields(fields)))
+            case Notify(code=code, text=text, req_id=req_id):
+                for session in sessions:
+                    session.error(req_id, code, text)
+            case LoseLink():
+                gateway.notify(link.lose())
+            case RestoreLink(data_lost=data_lost):
+                gateway.notify(link.restore(data_lost=data_lost))
+            case SetFarm(farm=farm, state=state):
+                gateway.notify(link.set_farm(farm, state))
+            case SetPrice(symbol=symbol, price=None):
+                gateway.control.release(symbol)
+            case SetPrice(symbol=symbol, price=price):
+                assert price is not None
+                gateway.control.set_price(symbol, price)
+            case Halt(symbol=symbol):
+                gateway.control.halt(symbol)
+            case Resume(symbol=symbol):
+                gateway.control.resume(symbol)
 
     def _say_error(self, session: Session, req_id: int, code: int, text: str) -> None:
         millis = int(self._gateway.clock.now().timestamp() * 1000)
@@ -438,7 +458,7 @@ def _matches(step: Step, session: Session, fields: Sequence[str], *, is_request:
         return False
     if any(text not in fields[1:] for text in step.having):
         return False
-    return all(index < len(fields) and fields[index] == text for index, text in step.fields.items())
+    return all(0 <= index < len(fields) and fields[index] == text for index, text in step.fields.items())
 
 
 def _replaced(change: Replace, fields: list[str]) -> list[str]:

@@ -216,6 +216,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
     ({"live": True, "end": "20261120-15:00:00"}, 321, "End date not supported with live updates"),
     ({"live": True, "what": "FEE_RATE"}, 321, "Source price not supported with live updates"),
     ({"end": "yesterday"}, 10314, "End Date/Time: The date, time, or time-zone entered is invalid"),
+    ({"end": "99991231 23:59:59 US/Pacific"}, 10314, "the year is not one of 1970 to 2199"),
     ({"what": "YIELD_BID"}, 162, "No historical market data for AAPL/STK@BEST YieldBid 3600"),
     ({"what": "AGGTRADES"}, 10299, "Expected what to show is TRADES, please use that instead of AGGTRADES."),
     ({"con_id": EURUSD_ID}, 162, "No historical market data for EUR/CASH@FXSUBPIP Last 3600"),

@@ -114,6 +114,8 @@ def test_news_that_cannot_be_had(client: LibraryClient) -> None:
     assert ask(client, con_id=1).errors() == [(4, 200)]
     assert ask(client, most=0).errors() == [(4, 321)]
     assert ask(client, start="soon").errors() == [(4, 10314)]
+    assert ask(client, start="00010101-00:00:00").errors() == [(4, 10314)]
+    assert ask(client, end="99991231 23:59:59 US/Pacific").errors() == [(4, 10314)]
     heard = ask(client, end="19990101 00:00:00 UTC")
     assert (heard.errors(), heard.named("historicalNewsEnd")) == ([], [(4, False)])
 
@@ -127,6 +129,8 @@ def test_news_that_cannot_be_had(client: LibraryClient) -> None:
         ("BRFG", f"BRFG${AAPL_ID:x}20261350"),
         ("BRFG", f"BRFG${AAPL_ID:x}20301120"),
         ("BRFG", f"BRFG${AAPL_ID:x}19901120"),
+        ("BRFG", f"BRFG${AAPL_ID:x}99991231"),
+        ("BRFG", f"BRFG${AAPL_ID:x}00010101"),
         ("DJNL", f"BRFG${AAPL_ID:x}20261120"),
         ("XXXX", f"XXXX${AAPL_ID:x}20261120"),
         ("BRFG", "BRFG$120261120"),

@@ -152,7 +152,7 @@ def read_end(text: str, now: datetime, what: str = "End") -> datetime:
         return now
     try:
         return min(parse_moment(text, end_of_day=what == "End"), now)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         text = (
             f"{what} Date/Time: The date, time, or time-zone entered is invalid. The correct format is "
             "yyyymmdd hh:mm:ss xx/xxxx where yyyymmdd and xx/xxxx are optional. E.g.: 20031126 15:59:00 "

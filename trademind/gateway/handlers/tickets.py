@@ -60,10 +60,6 @@ UNSERVED_TYPES: Final = frozenset(
 )  # fmt: skip
 """Order types that IB has and the paper exchange has not; any other one is no order type at all."""
 
-FIRST_YEAR: Final = 1970
-LAST_YEAR: Final = 9000
-"""Between these years every time can be told in every zone."""
-
 _SIDES = {side.value: side for side in Side}
 _TIFS = {tif.value: tif for tif in IBTif}
 _CONDITIONAL = (IBOrderType.MARKET, IBOrderType.LIMIT, IBOrderType.RELATIVE)
@@ -267,12 +263,9 @@ def _good_till(terms: OrderTerms, tif: IBTif) -> datetime | None:
 
 def _moment(text: str, *, end_of_day: bool = False) -> datetime:
     try:
-        moment = parse_moment(text, end_of_day=end_of_day)
-    except (ValueError, OverflowError):
+        return parse_moment(text, end_of_day=end_of_day)
+    except ValueError:
         raise OrderRefused(codes.INVALID_DATE, codes.INVALID_DATE_TEXT) from None
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise OrderRefused(codes.INVALID_DATE, codes.INVALID_DATE_TEXT)
-    return moment
 
 
 def implies_zone(terms: OrderTerms) -> bool:

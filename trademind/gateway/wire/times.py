@@ -18,6 +18,10 @@ from trademind.gateway.wire.versions import INSTRUMENT_TIME_ZONE
 
 EASTERN_NAME: Final = "US/Eastern"
 EASTERN: Final = ZoneInfo(EASTERN_NAME)
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
+"""Years of moments that clients can mean. Others are mistakes, and those at the ends of time have no
+equivalent in other zones, and no day before or after them."""
 
 _TIME = re.compile(
     r"(?P<day>\d{8})"
@@ -45,11 +49,14 @@ def parse_moment(text: str, *, end_of_day: bool = False) -> datetime:
         end_of_day: What a day alone means: its end, or (by default) its beginning.
 
     Raises:
-        ValueError: it has none of the forms, or is no real date, or names an unknown zone.
+        ValueError: it has none of the forms, or is no real date, or names an unknown zone, or is in a year
+            before `FIRST_YEAR` or after `LAST_YEAR`.
     """
     match = _TIME.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"not a time: {text[:40]!r}")
+    if not FIRST_YEAR <= int(match["day"][:4]) <= LAST_YEAR:
+        raise ValueError(f"the year is not one of {FIRST_YEAR} to {LAST_YEAR}: {text[:40]!r}")
     zone = _zone(match["zone"], utc=match["separator"] == "-")
     clock = match["clock"]
     if clock is None:
