@@ -83,6 +83,8 @@ class _Series:
         self._seconds: Recent[int, list[TickBar]] = Recent(3)
         self._spans: Recent[date, Spans] = Recent(32)
         self._so_far: tuple[tuple[date, int], TickBar | None] = ((date.min, 0), None)
+        self.shown: tuple[int, MarketQuote] | None = None
+        """The quote of a second that was asked for last: every order asks for it."""
         self._close_before: tuple[date, int] = (date.min, 0)
 
     def price(self, ticks: int) -> Decimal:
@@ -284,6 +286,13 @@ class SyntheticFeed:
         now = max(int(at.timestamp()), midnight(FIRST_DAY))
         day = series.trading_day(now)
         now = series.last_open(day, max(now, series.spans(day)[0][0]))
+        if series.shown is None or series.shown[0] != now:
+            series.shown = now, self._quote(series, day, now)
+        return series.shown[1]
+
+    @staticmethod
+    def _quote(series: _Series, day: date, now: int) -> MarketQuote:
+        instrument = series.instrument
         today = series.elapsed(day, now)
         if today is None:
             opened = series.second(now).open
