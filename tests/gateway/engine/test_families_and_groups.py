@@ -5,8 +5,15 @@ from decimal import Decimal
 
 from tests.gateway.engine.trading import AAPL, MSFT, START, Floor, errors, fills, story
 from trademind.gateway.engine.exchange import PaperExchange
-from trademind.gateway.engine.groups import MAX_MEMBERS
-from trademind.gateway.engine.model import Adjustment, IBOrderType, PriceCondition, Stage, TimeCondition
+from trademind.gateway.engine.groups import MAX_GENERATIONS, MAX_MEMBERS
+from trademind.gateway.engine.model import (
+    Adjustment,
+    IBOrderType,
+    OrderReported,
+    PriceCondition,
+    Stage,
+    TimeCondition,
+)
 
 
 def bracket(floor: Floor, size: int = 10, limit: str = "99.00") -> list[str]:
@@ -199,6 +206,123 @@ def test_family_and_group_cannot_be_changed() -> None:
     assert story(floor.place(2, "SELL", 1, "LMT", limit="6.00", parent_id=1)) == [
         "2 PreSubmitted 0/1 held:child"
     ]
+
+
+def kept(floor: Floor) -> PaperExchange:
+    """The exchange after a restart."""
+    return PaperExchange.restored(floor.exchange.state(), [], clock=floor.clock)
+
+
+def test_the_stop_of_a_bracket_ends_when_the_profit_is_taken_on_arrival() -> None:
+    floor = Floor()
+    floor.quote("99.99", "100.01")
+    floor.place(1, "BUY", 10, transmit=False)
+    floor.place(2, "SELL", 10, "LMT", limit="99.00", parent_id=1, transmit=False)
+    events = floor.place(3, "SELL", 10, "STP", stop="95.00", parent_id=1)
+    assert [each.order_id for each in fills(events)] == [1, 2]
+    assert story(events)[-4:-1] == ["3 PreSubmitted 0/10", "3 Cancelled 0/10", "3 error 202"]
+    assert fills(floor.quote("94.00", "94.02")) == []
+    assert not floor.exchange.orders()
+    assert not floor.exchange.positions()
+    # Neither does one that is attached afterwards.
+    floor.exchange = kept(floor)
+    assert fills(floor.place(4, "SELL", 10, "LMT", limit="90.00", parent_id=1)) == []
+
+
+def test_a_late_member_of_a_group_that_has_filled_is_cancelled() -> None:
+    for oca_type in (1, 2, 3, 0):
+        floor = Floor()
+        floor.quote("99.99", "100.01")
+        assert fills(floor.place(1, "BUY", 10, oca_group="g", oca_type=oca_type))
+        for order_id in (2, 3):
+            events = floor.place(order_id, "BUY", 10, oca_group="g", oca_type=oca_type)
+            assert story(events) == [
+                f"{order_id} PreSubmitted 0/10",
+                f"{order_id} Cancelled 0/10",
+                f"{order_id} error 202",
+            ]
+            floor.exchange = kept(floor)
+            floor.quote("99.99", "100.01")
+        floor.wait(days=1)
+        assert fills(floor.place(4, "BUY", 10, oca_group="g", oca_type=oca_type))
+
+
+def test_a_late_member_gets_what_is_left_of_its_group() -> None:
+    for oca_type, left in ((1, None), (2, 6), (3, 6)):
+        floor = Floor()
+        floor.quote("99.99", "100.01")
+        floor.place(1, "BUY", 10, "LMT", limit="99.00", oca_group="g", oca_type=oca_type, tif="GTC")
+        floor.quote("98.98", "99.00", size=4)
+        floor.wait(days=1)
+        floor.exchange = kept(floor)
+        floor.quote("99.99", "100.01")
+        assert [int(each.filled) for each in floor.exchange.orders()] == [4]
+        events = floor.place(2, "BUY", 10, "LMT", limit="98.00", oca_group="g", oca_type=oca_type)
+        working = {each.ticket.order_id: int(each.remaining) for each in floor.exchange.orders()}
+        assert working == ({1: 6, 2: 6} if left else {1: 6}), story(events)
+
+
+def test_a_group_counts_also_its_filled_orders_towards_its_size() -> None:
+    floor = Floor("1000000")
+    floor.quote("99.99", "100.01")
+    floor.place(1, "BUY", 1000, "LMT", limit="99.00", oca_group="g", oca_type=3)
+    floor.quote("98.98", "99.00", size=1)
+    floor.quote("99.99", "100.01")
+    floor.cancel(1)
+    for number in range(1, MAX_MEMBERS):
+        assert errors(floor.place(1 + number, "BUY", 100, "LMT", limit="1.00", oca_group="g")) == []
+    assert errors(floor.place(500, "BUY", 100, "LMT", limit="1.00", oca_group="g")) == [201]
+
+
+def test_a_grandchild_transmits_the_whole_line() -> None:
+    floor = Floor()
+    floor.quote("99.99", "100.01")
+    floor.place(1, "BUY", 10, "LMT", limit="50.00", transmit=False)
+    floor.place(2, "BUY", 10, "LMT", limit="100.50", parent_id=1, transmit=False)
+    assert story(floor.place(3, "SELL", 10, "LMT", limit="200.00", parent_id=2)) == [
+        "1 PreSubmitted 0/10",
+        "1 Submitted 0/10",
+        "2 PreSubmitted 0/10 held:child",
+        "3 PreSubmitted 0/10 held:child",
+    ]
+    assert floor.exchange.staged() == []
+    assert errors(floor.cancel(1)) == [202, 202, 202]
+
+
+def test_dropping_the_head_of_a_staged_family_tells_of_each() -> None:
+    floor = Floor()
+    parents = {1: 0, 2: 1, 3: 2, 4: 1, 5: 4}
+    for order_id, parent_id in parents.items():
+        floor.place(order_id, "BUY", 1, "LMT", limit="50.00", parent_id=parent_id, transmit=False)
+    events = floor.cancel(1)
+    told = [each.order.ticket.order_id for each in events if isinstance(each, OrderReported)]
+    assert told == [1, 2, 4, 3, 5]
+    assert errors(events) == [202] * 5
+    assert floor.exchange.staged() == []
+
+
+def test_a_family_is_bounded_in_depth_and_in_all() -> None:
+    for transmit in (True, False):
+        floor = Floor()
+        for order_id in range(1, MAX_GENERATIONS + 1):
+            events = floor.place(
+                order_id, "BUY", 1, "LMT", limit="1.00", parent_id=order_id - 1, transmit=transmit
+            )
+            assert errors(events) == []
+        deeper = floor.ticket(50, "BUY", 1, parent_id=MAX_GENERATIONS, transmit=transmit)
+        assert errors(floor.exchange.place(deeper)) == [201]
+        for number in range(MAX_MEMBERS - MAX_GENERATIONS + 1):
+            parent_id = 1 + number % 2
+            assert errors(floor.place(100 + number, "SELL", 1, parent_id=parent_id, transmit=transmit)) == []
+        assert errors(floor.place(900, "SELL", 1, parent_id=2, transmit=transmit)) == [201]
+        assert errors(floor.cancel(1)) == [202] * (MAX_MEMBERS + 1)
+
+
+def test_the_parent_of_a_staged_order_cannot_be_changed() -> None:
+    floor = Floor()
+    floor.place(1, "BUY", 1, "LMT", limit="1.00", transmit=False)
+    floor.place(2, "BUY", 1, "LMT", limit="1.00", parent_id=1, transmit=False)
+    assert errors(floor.place(1, "BUY", 1, "LMT", limit="1.00", parent_id=2, transmit=False)) == [105]
 
 
 def when(price: str, *, is_more: bool, is_and: bool = True) -> PriceCondition:

@@ -16,6 +16,7 @@ quote before, and a DAY order expires at that moment.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
@@ -32,7 +33,7 @@ from trademind.gateway.engine.currencies import BASE, Rates
 from trademind.gateway.engine.exercise import check_exercise, exercise
 from trademind.gateway.engine.fills import FRIENDLY, FillModel
 from trademind.gateway.engine.floor import Floor
-from trademind.gateway.engine.groups import MAX_MEMBERS, group_of, parent_of
+from trademind.gateway.engine.groups import MAX_GENERATIONS, MAX_MEMBERS, group_of, parent_of
 from trademind.gateway.engine.hours import AlwaysOpen, MarketHours
 from trademind.gateway.engine.instruments import INSTRUMENTS
 from trademind.gateway.engine.journal import (
@@ -474,6 +475,7 @@ class PaperExchange:
         self._day_ends = _end_of(record.day)
         floor.executions.clear()
         floor.completed.clear()
+        floor.groups.forget_fills()
         floor.orders = {key: order for key, order in floor.orders.items() if order.completed_at is None}
         for account in self.accounts.values():
             account.start_day(record.day, former)
@@ -501,14 +503,16 @@ class PaperExchange:
     def _transmit_family(self, ticket: Ticket) -> None:
         """Hand on a ticket and all that was staged of its family, the parent first."""
         staged = self._floor.families.staged
-        family = self._floor.families.staged_with(ticket)
-        family.insert(len(family) if ticket.parent_id else 0, ticket)
+        name = (ticket.client_id, ticket.order_id)
+        staged[name] = ticket
+        family = self._floor.families.staged_with(name)
         for each in family:
-            staged.pop((each.client_id, each.order_id), None)
+            del staged[each.client_id, each.order_id]
         for each in family:
             # Since it was staged its parent may have been refused.
-            problem = self._check_parent(each) if each.parent_id else None
-            self._tell(each, problem or self._take(each))
+            is_orphan = each.parent_id and not self._is_parent(parent_of(each))
+            problem = rules.no_such_order(each.parent_id) if is_orphan else self._take(each)
+            self._tell(each, problem)
 
     def _tell(self, ticket: Ticket, problem: rules.Problem | None) -> None:
         if problem is not None:
@@ -523,20 +527,19 @@ class PaperExchange:
         if len(staged) >= MAX_STAGED:
             return rules.TOO_MANY_STAGED
         staged[name] = ticket
-        self._high_water[ticket.client_id] = max(self._high_water.get(ticket.client_id, 0), ticket.order_id)
+        self._raise_ids(ticket)
         return None
 
     def _drop_staged(self, name: tuple[int, int]) -> None:
-        """Cancel a ticket that was not transmitted, and its children."""
+        """Cancel a ticket that was not transmitted, and all that was staged below it."""
         floor = self._floor
-        ticket = floor.families.staged.pop(name)
-        order = WorkingOrder(ticket, 0, floor.now)
-        order.status = IBStatus.CANCELLED
-        floor.events.append(OrderReported(order.report()))
-        self._tell(ticket, rules.CANCELLED)
-        for child in [key for key, each in floor.families.staged.items() if parent_of(each) == name]:
-            if child in floor.families.staged:
-                self._drop_staged(child)
+        staged = floor.families.staged
+        for each in (name, *floor.families.descendants(name)):
+            if (ticket := staged.pop(each, None)) is not None:
+                order = WorkingOrder(ticket, 0, floor.now)
+                order.status = IBStatus.CANCELLED
+                floor.events.append(OrderReported(order.report()))
+                self._tell(ticket, rules.CANCELLED)
 
     def _check_new(
         self, former: WorkingOrder | None, ticket: Ticket, *, is_staged: bool
@@ -557,19 +560,46 @@ class PaperExchange:
         return None
 
     def _check_parent(self, ticket: Ticket) -> rules.Problem | None:
-        name = parent_of(ticket)
-        if name in self._floor.families.staged:
-            return None
-        parent = self._floor.orders.get(name)
-        if parent is None or parent.status is IBStatus.CANCELLED:
+        """What forbids waiting for a parent: that it is not there, or that its family would be too large."""
+        families = self._floor.families
+        own, name = (ticket.client_id, ticket.order_id), parent_of(ticket)
+        known = families.staged.get(own)
+        if known is not None:
+            return None if known.parent_id == ticket.parent_id else rules.MISMATCH
+        if name not in families.staged and not self._is_parent(name):
             return rules.no_such_order(ticket.parent_id)
-        if len(self._floor.families.waiting(name)) >= MAX_MEMBERS:
-            return rules.CROWDED
-        return None
+        generations = 1
+        while (above := self._waiting_ticket(name)) is not None:
+            generations += 1
+            if generations > MAX_GENERATIONS:
+                return rules.TOO_DEEP
+            if not above.parent_id:
+                break
+            name = parent_of(above)
+        return rules.CROWDED if len(families.descendants(name)) >= MAX_MEMBERS else None
+
+    def _is_parent(self, name: tuple[int, int]) -> bool:
+        """Whether an order may have children: it works, or has filled today."""
+        order = self._floor.orders.get(name)
+        return order is not None and order.status is not IBStatus.CANCELLED
+
+    def _waiting_ticket(self, name: tuple[int, int]) -> Ticket | None:
+        """A staged ticket, or that of a working order."""
+        order = self._floor.orders.get(name)
+        if order is not None and order.completed_at is None:
+            return order.ticket
+        return self._floor.families.staged.get(name)
 
     def _take(self, ticket: Ticket) -> rules.Problem | None:
         """Take a new order that is right by itself, or say why the account cannot bear it."""
         floor = self._floor
+        left = floor.groups.left_for(ticket)
+        if not left:
+            self._raise_ids(ticket)
+            floor.turn_away(ticket)
+            return None
+        if left < ticket.quantity:
+            ticket = replace(ticket, quantity=left)
         reserved_at: Decimal | None = None
         if not self._waits_for_parent(ticket):
             reserved_at = reserve_price(ticket, floor.quote(ticket.instrument.con_id))
@@ -577,10 +607,14 @@ class PaperExchange:
             problem = account.reserve(ticket.instrument, ((ticket.side, ticket.quantity, reserved_at),))
             if problem is not None:
                 return problem
-        if ticket.order_id >= self._high_water.get(ticket.client_id, 0):
-            self._high_water[ticket.client_id] = ticket.order_id
+        self._raise_ids(ticket)
         floor.admit(ticket, reserved_at)
         return None
+
+    def _raise_ids(self, ticket: Ticket) -> None:
+        """The client's next order id is above this one."""
+        known = self._high_water.get(ticket.client_id, 0)
+        self._high_water[ticket.client_id] = max(known, ticket.order_id)
 
     def _waits_for_parent(self, ticket: Ticket) -> bool:
         if not ticket.parent_id:
@@ -617,7 +651,7 @@ class PaperExchange:
 
     def _put_back(self, report: PaperOrder) -> None:
         ticket = report.ticket
-        self._high_water[ticket.client_id] = max(self._high_water.get(ticket.client_id, 0), ticket.order_id)
+        self._raise_ids(ticket)
         # A DAY order belongs to the day on which it was placed, or to which it has come since.
         self._floor.now = max(report.created_at, _end_of(self._day - timedelta(days=1)))
         self._floor.put_back(report)

@@ -20,7 +20,7 @@ from trademind.gateway.engine.agenda import Agenda
 from trademind.gateway.engine.conditions import Watchlist, hold, method_of, next_moment
 from trademind.gateway.engine.desk import Desk, Market
 from trademind.gateway.engine.fills import FillModel
-from trademind.gateway.engine.groups import CANCEL, Families, Groups, reduced
+from trademind.gateway.engine.groups import Families, Groups, cancels, reduced
 from trademind.gateway.engine.hours import MarketHours, Phase
 from trademind.gateway.engine.journal import Record
 from trademind.gateway.engine.ledger import ZERO
@@ -132,14 +132,9 @@ class Floor:
 
     def admit(self, ticket: Ticket, reserved_at: Decimal | None) -> None:
         """Take a new order, for which margin has been reserved unless it waits for its parent."""
-        order = WorkingOrder(ticket, self.ids.perm_id(), self.now)
-        order.sequence = self.next_place()
-        order.reserved_at = reserved_at
+        order = self._enrol(ticket)
         desk = self.desk(ticket.instrument)
-        desk.orders.count += 1
-        self.orders[ticket.client_id, ticket.order_id] = order
-        self.working[order.perm_id] = order
-        self.groups.add(order)
+        order.reserved_at = reserved_at
         if ticket.order_type.trails:
             order.trail_stop = ticket.stop_price
         if reserved_at is None:
@@ -153,6 +148,22 @@ class Floor:
             self._warn_of_the_hours(desk, order)
         self._arrive(desk, order)
         self.settle()
+
+    def turn_away(self, ticket: Ticket) -> None:
+        """Take a new order of a group that has filled: it is cancelled at once, as if it had come before."""
+        order = self._enrol(ticket)
+        self.events.append(OrderReported(order.report()))
+        self._cancel(order, "Cancelled by System", rules.GROUP_FILLED)
+        self.settle()
+
+    def _enrol(self, ticket: Ticket) -> WorkingOrder:
+        order = WorkingOrder(ticket, self.ids.perm_id(), self.now)
+        order.sequence = self.next_place()
+        self.desk(ticket.instrument).orders.count += 1
+        self.orders[ticket.client_id, ticket.order_id] = order
+        self.working[order.perm_id] = order
+        self.groups.add(order)
+        return order
 
     def change(self, order: WorkingOrder, ticket: Ticket, reserved_at: Decimal | None) -> None:
         """Turn an order into what a ticket says, which the rules allow."""
@@ -203,6 +214,7 @@ class Floor:
             moved = known is None or goes_to_the_back(known.ticket, ticket)
             order.sequence = self.next_place() if moved or known is None else known.sequence
         self._sequence = max(self._sequence, order.sequence)
+        self.groups.note_fill(order)
         if report.status.is_done:
             self.working.pop(report.perm_id, None)
             self.completed[report.perm_id] = report
@@ -649,8 +661,9 @@ class Floor:
     def _settle_group(self, order: WorkingOrder, quantity: Decimal) -> None:
         """A fill of one order cancels or reduces the others of its group."""
         before = order.remaining + quantity
+        self.groups.note_fill(order)
         for other in self.groups.others(order):
-            if order.ticket.oca_group and order.ticket.oca_type == CANCEL:
+            if cancels(order.ticket):
                 self._cancel(other, "Cancelled by System")
                 continue
             step = other.ticket.instrument.size_increment
@@ -672,13 +685,13 @@ class Floor:
 
     # Ending
 
-    def _cancel(self, order: WorkingOrder, words: str) -> None:
+    def _cancel(self, order: WorkingOrder, words: str, why: rules.Problem = rules.CANCELLED) -> None:
         if order.completed_at is not None:
             return
         desk = self.desk(order.ticket.instrument)
         self._leave(desk, order)
         self._end(desk, order, IBStatus.CANCELLED, words)
-        self.events.append(self.error(order.ticket, rules.CANCELLED))
+        self.events.append(self.error(order.ticket, why))
 
     def _end(self, desk: Desk, order: WorkingOrder, status: IBStatus, words: str) -> None:
         """End an order that is in no queue any more."""

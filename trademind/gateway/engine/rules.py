@@ -32,6 +32,7 @@ FILLED: Problem = (104, "Cannot modify a filled order.")
 MISMATCH: Problem = (105, "Order being modified does not match original order.")
 OFF_TICK: Problem = (110, "The price does not conform to the minimum price variation for this contract.")
 CANCELLED: Problem = (202, "Order Canceled - reason:")
+GROUP_FILLED: Problem = (202, "Order Canceled - reason:OCA group is already filled")
 TIF_MISMATCH: Problem = (111, "The TIF (Tif type) and the order type are incompatible.")
 CLOSE_IS_DAY: Problem = (113, "The Tif option should be set to DAY for MOC and LOC orders.")
 BAD_TRIGGER_METHOD: Problem = (146, "Invalid trigger method.")
@@ -65,6 +66,7 @@ def rejected(reason: str) -> Problem:
 
 TOO_MANY_STAGED = rejected("Too many orders wait to be transmitted")
 CROWDED = rejected("The OCA group, or the parent order, has too many orders")
+TOO_DEEP = rejected("Too many generations of attached orders")
 LATE_STOP = rejected("Stop price revision is disallowed after order has triggered")
 BELOW_FILLED = rejected("The order size cannot be reduced below the quantity that has filled")
 
