@@ -1,7 +1,7 @@
 """A test of somebody's ib_async code against the paper gateway.
 
-pip install 'trademind[testing]' ib_async
-pytest test_my_strategy.py
+.venv/bin/pip install -c .ci/constraints.txt -e '.[testing]'
+.venv/bin/pytest examples/test_my_strategy.py
 """
 
 import pytest

@@ -242,5 +242,5 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
     calendars._openings.cache_clear()
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(SettingsError, match=r"trademind\[calendars\]"):
+    with pytest.raises(SettingsError, match=r"-e '\.\[calendars\]'"):
         market_hours("exchange")

@@ -277,7 +277,7 @@ def _openings(name: str) -> _Openings:
     except ImportError as error:
         raise SettingsError(
             "TRADEMIND_PAPER__HOURS: 'exchange' needs the exchange_calendars library; "
-            "install it with: pip install 'trademind[calendars]'"
+            "install it with: pip install -c .ci/constraints.txt -e '.[calendars]', in TradeMind's directory"
         ) from error
     calendar: Any = exchange_calendars.get_calendar(name, start=FIRST_DAY, end=LAST_DAY)
     schedule = calendar.schedule

@@ -127,7 +127,7 @@ def test_parquet_without_its_library_names_the_extra(tmp_path: Path, monkeypatch
         return original(name, *args, **more)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(SettingsError, match=r"trademind\[replay\]"):
+    with pytest.raises(SettingsError, match=r"-e '\.\[replay\]'"):
         read_tapes(written(tmp_path, "", "X.parquet"))
 
 

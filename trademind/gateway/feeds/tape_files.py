@@ -289,7 +289,7 @@ def _parquet(file: Path) -> Iterator[tuple[list[str], Records]]:
     except ImportError as error:
         raise SettingsError(
             f"{file}: Parquet files need the pyarrow library; install it with: "
-            "pip install 'trademind[replay]', or replay CSV files"
+            "pip install -c .ci/constraints.txt -e '.[replay]', in TradeMind's directory; or replay CSV files"
         ) from error
     try:
         source = parquet.ParquetFile(file)
