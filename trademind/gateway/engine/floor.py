@@ -14,10 +14,10 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from trademind.gateway.engine import booking, pegs, rules
+from trademind.gateway.engine import booking, gates, pegs, rules
 from trademind.gateway.engine.account import PaperAccount
 from trademind.gateway.engine.agenda import Agenda
-from trademind.gateway.engine.conditions import Watchlist, hold, method_of, next_moment
+from trademind.gateway.engine.conditions import Watchlist, hold, method_of
 from trademind.gateway.engine.desk import Desk, Market
 from trademind.gateway.engine.fills import FillModel
 from trademind.gateway.engine.groups import Families, Groups, cancels, reduced
@@ -48,14 +48,6 @@ from trademind.gateway.engine.working import WorkingOrder, goes_to_the_back
 
 MAX_SLICES = 20
 """Of an iceberg order, with one quote."""
-
-_RANK = {stage: rank for rank, stage in enumerate(Stage)}
-_START = -1
-_PAST_CONDITION, _PAST_AUCTION, _PAST_TRANSIT = (
-    _RANK[each] for each in (Stage.CONDITION, Stage.AUCTION, Stage.TRANSIT)
-)
-_AT_CLOSE = (IBOrderType.MARKET_ON_CLOSE, IBOrderType.LIMIT_ON_CLOSE)
-_NOT_DAY = (IBTif.GTC, IBTif.IOC, IBTif.FOK)
 
 Name = tuple[int, int]
 """Client id and order id."""
@@ -141,8 +133,8 @@ class Floor:
             order.stage = Stage.CHILD
             self.families.add(order)
         else:
-            order.stage = self._gate(desk, order, _START)
-        order.why_held = _why_held(order)
+            order.stage = self._gate(desk, order, gates.START)
+        order.why_held = gates.why_held(order)
         self.events.append(OrderReported(order.report()))
         if order.stage is not Stage.MARKET and order.stage is not Stage.CHILD:
             self._warn_of_the_hours(desk, order)
@@ -183,9 +175,9 @@ class Floor:
         if order.triggered and order.trail_stop is not None:
             self._set_triggered_limit(order)
         if order.stage is not Stage.CHILD:
-            passed = Stage.CONDITION if _is_past_conditions(order, old) else None
-            order.stage = self._gate(desk, order, _START if passed is None else _RANK[passed])
-        order.why_held = _why_held(order)
+            passed = Stage.CONDITION if gates.is_past_conditions(order, old) else None
+            order.stage = self._gate(desk, order, gates.START if passed is None else gates.RANK[passed])
+        order.why_held = gates.why_held(order)
         order.status = IBStatus.SUBMITTED if order.stage is Stage.MARKET else IBStatus.PRE_SUBMITTED
         if not order.remaining:
             self._end(desk, order, IBStatus.FILLED, f"Filled Size: {order.filled:f}")
@@ -288,7 +280,7 @@ class Floor:
             if order.completed_at is None and order.stage is Stage.TRIGGER:
                 self._leave(desk, order)
                 self._trigger(order)
-                order.stage = self._gate(desk, order, _RANK[Stage.TRIGGER])
+                order.stage = self._gate(desk, order, gates.RANK[Stage.TRIGGER])
                 if order.stage is Stage.MARKET:
                     order.status = IBStatus.SUBMITTED
                 order.why_held = ""
@@ -450,29 +442,12 @@ class Floor:
     # Gates
 
     def _gate(self, desk: Desk, order: WorkingOrder, passed: int) -> Stage:
-        """The first gate after `passed` that is closed for an order."""
-        ticket, now = order.ticket, self.now
-        if passed < _PAST_CONDITION:
-            if ticket.good_after is not None and now < ticket.good_after:
-                return Stage.AFTER
-            if ticket.conditions and not ticket.conditions_cancel and not self._hold(ticket):
-                return Stage.CONDITION
-        if passed < _PAST_AUCTION and is_for_auction(ticket):
-            return Stage.AUCTION
-        if order.is_held:
-            return Stage.TRIGGER
-        if ticket.tif is IBTif.OPG:
-            return Stage.MARKET
-        if not desk.trades(ticket, now):
-            return Stage.CLOSED
-        if self._fills.latency and passed < _PAST_TRANSIT and order.status is not IBStatus.SUBMITTED:
-            return Stage.TRANSIT
-        return Stage.MARKET
+        return gates.first_closed(desk, order, passed, self.now, self._hold, self._fills.latency)
 
     def _go_on(self, desk: Desk, order: WorkingOrder, passed: Stage) -> None:
         """An order's gate has opened: on to the next one, or to the market."""
         self._leave(desk, order)
-        order.stage = self._gate(desk, order, _RANK[passed])
+        order.stage = self._gate(desk, order, gates.RANK[passed])
         self._arrive(desk, order)
 
     def _arrive(self, desk: Desk, order: WorkingOrder) -> None:
@@ -480,7 +455,7 @@ class Floor:
         if order.stage is Stage.TRIGGER:
             if desk.trades(order.ticket, self.now) and desk.is_touched(order):
                 self._trigger(order)
-                order.stage = self._gate(desk, order, _RANK[Stage.TRIGGER])
+                order.stage = self._gate(desk, order, gates.RANK[Stage.TRIGGER])
             elif order.ticket.order_type.trails:
                 price = desk.market.reference(desk.method(order.ticket), rising=order.triggers_rising)
                 if price is not None and order.trail_stop is None:
@@ -530,7 +505,7 @@ class Floor:
 
     def _rest(self, desk: Desk, order: WorkingOrder) -> None:
         """Have an order wait in its stage, and tell of it if that is news."""
-        order.why_held = _why_held(order)
+        order.why_held = gates.why_held(order)
         self._wait(desk, order)
         told = order.reported
         news = told is None or told.status is not order.status or told.why_held != order.why_held
@@ -553,37 +528,17 @@ class Floor:
 
     def _schedule(self, desk: Desk, order: WorkingOrder) -> None:
         """Note when an order expires and when it goes on."""
-        ticket, now = order.ticket, self.now
-        if ticket.tif not in _NOT_DAY:
-            ends = _end_of_life(desk, order, now)
-            if ends is not None:
-                self.agenda.expire(order, ends)
-            else:
-                order.expires_at = None
-        else:
+        now = self.now
+        ends = gates.end_of_life(desk, order, now)
+        if ends is None:
             order.expires_at = None
-        wakes = self._wakes_at(desk, order)
+        else:
+            self.agenda.expire(order, ends)
+        wakes = gates.wakes_at(desk, order, now, self._fills.latency)
         if wakes is None:
             order.wakes_at = None
         else:
             self.agenda.wake(order, wakes)
-
-    def _wakes_at(self, desk: Desk, order: WorkingOrder) -> datetime | None:
-        ticket, now = order.ticket, self.now
-        match order.stage:
-            case Stage.AFTER:
-                return ticket.good_after
-            case Stage.CONDITION:
-                return next_moment(ticket.conditions, now)
-            case Stage.AUCTION if ticket.tif is IBTif.OPG:
-                return desk.next_open(now, outside_rth=False)
-            case Stage.AUCTION:
-                return desk.next_close(now)
-            case Stage.CLOSED:
-                return desk.next_open(now, outside_rth=ticket.outside_rth)
-            case Stage.TRANSIT:
-                return now + self._fills.latency
-        return next_moment(ticket.conditions, now) if ticket.conditions_cancel else None
 
     def _warn_of_the_hours(self, desk: Desk, order: WorkingOrder) -> None:
         ticket = order.ticket
@@ -747,7 +702,7 @@ class Floor:
         child.reserved_at = price
         self.families.remove(child)
         self._leave(desk, child)
-        child.stage = self._gate(desk, child, _START)
+        child.stage = self._gate(desk, child, gates.START)
         self._arrive(desk, child)
 
     def _orphan(self, child: WorkingOrder) -> None:
@@ -767,31 +722,3 @@ class Floor:
     def error(ticket: Ticket, problem: rules.Problem) -> OrderError:
         code, message = problem
         return OrderError(ticket.client_id, ticket.order_id, code, message)
-
-
-def is_for_auction(ticket: Ticket) -> bool:
-    """Whether an order is for the opening or the close only."""
-    return ticket.tif in (IBTif.OPG, IBTif.CLS) or ticket.order_type in _AT_CLOSE
-
-
-def _is_past_conditions(order: WorkingOrder, old: Ticket) -> bool:
-    same = order.ticket.conditions == old.conditions and order.ticket.good_after == old.good_after
-    return same and _RANK[order.stage] > _RANK[Stage.CONDITION]
-
-
-def _why_held(order: WorkingOrder) -> str:
-    if order.stage is Stage.CHILD:
-        return "child,trigger" if order.is_held else "child"
-    return "trigger" if order.stage is Stage.TRIGGER else ""
-
-
-def _end_of_life(desk: Desk, order: WorkingOrder, now: datetime) -> datetime | None:
-    """When an order that is not good till cancelled expires; None for one that the next close ends."""
-    ticket = order.ticket
-    if ticket.tif is IBTif.GTD:
-        return ticket.good_till
-    if is_for_auction(ticket) and order.stage is not Stage.MARKET:
-        return None
-    if ticket.good_after is not None and ticket.good_after > now:
-        return desk.day_end_of(ticket.good_after, outside_rth=ticket.outside_rth)
-    return desk.day_end(now, outside_rth=ticket.outside_rth)
