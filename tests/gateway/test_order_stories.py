@@ -141,6 +141,17 @@ def test_the_global_cancel(client: OrderClient) -> None:
     assert story(client.ask("reqGlobalCancel", *arguments)) == [*cancelled(1), *cancelled(2)]
 
 
+def test_the_global_cancel_reaches_orders_that_wait_to_be_transmitted(client: OrderClient) -> None:
+    client.place(1, "BUY", 1, "LMT", lmtPrice=50.0, transmit=False)
+    client.place(2, "SELL", 1, "LMT", lmtPrice=60.0, parentId=1, transmit=False)
+    arguments = () if client.library == "ib_async" else (client.no_tags(),)
+
+    heard = story(client.ask("reqGlobalCancel", *arguments))
+
+    assert heard == [*cancelled(1), *cancelled(2)]
+    assert story(client.ask("reqAllOpenOrders")) == [("openOrderEnd",)]
+
+
 def test_completed_orders(client: OrderClient) -> None:
     client.place(1, "BUY", 5, "MKT")
     client.place(2, "SELL", 5, "LMT", lmtPrice=500.0, tif="GTC", orderRef="mine")

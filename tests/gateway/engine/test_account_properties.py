@@ -248,43 +248,93 @@ def test_books_agree_over_thousands_of_orders() -> None:
         run.finish()
 
 
-@settings(max_examples=100, deadline=None)
+def placed(floor: Floor, number: int, side: str, kind: int, offset: int, **more: Any) -> Decimal:
+    """Place an order of some type at some distance from a market at 100; returns what fills at once."""
+    name = ("MKT", "LMT", "STP", "TRAIL", "MIT")[kind]
+    price = str(Decimal(10000 + offset) / 100)
+    events = floor.place(
+        number,
+        side,
+        100,
+        name,
+        limit=price if name == "LMT" else None,
+        stop=price if name in ("STP", "MIT") else None,
+        trailing_amount="0.05" if name == "TRAIL" else None,
+        **more,
+    )
+    return sum((each.quantity for each in fills(events)), Decimal(0))
+
+
+def restarted(floor: Floor) -> None:
+    exchange = floor.exchange
+    floor.exchange = PaperExchange.restored(exchange.state(), [], clock=floor.clock)
+
+
+KIND_AND_OFFSET = st.tuples(st.integers(0, 4), st.integers(-20, 20))
+QUOTE = st.tuples(st.integers(-30, 30), st.integers(1, 150))
+
+
+@settings(max_examples=200, deadline=None)
 @given(
-    oca_type=st.integers(1, 3),
-    orders=st.lists(st.tuples(st.integers(0, 4), st.integers(-20, 20)), min_size=2, max_size=6),
-    quotes=st.lists(st.tuples(st.integers(-30, 30), st.integers(1, 60)), max_size=12),
+    oca_type=st.integers(0, 3),
+    steps=st.lists(
+        st.one_of(KIND_AND_OFFSET, QUOTE.map(lambda each: (-1, *each)), st.sampled_from([(-2,), (-3,)])),
+        min_size=2,
+        max_size=20,
+    ),
 )
-def test_a_group_never_overfills(
-    oca_type: int, orders: list[tuple[int, int]], quotes: list[tuple[int, int]]
-) -> None:
-    """Whatever its orders are, and however many of them one quote reaches."""
+def test_a_group_never_overfills(oca_type: int, steps: list[tuple[int, ...]]) -> None:
+    """Whatever its orders are, whenever they come and go, and however many of them one quote reaches."""
     floor = Floor("10000000")
-    floor.quote("99.99", "100.01", last="100.00", size=7)
-    filled = Decimal(0)
-    for number, (kind, offset) in enumerate(orders, 1):
-        name = ("MKT", "LMT", "STP", "TRAIL", "MIT")[kind]
-        price = str(Decimal(10000 + offset) / 100)
-        events = floor.place(
-            number,
-            "BUY",
-            100,
-            name,
-            limit=price if name == "LMT" else None,
-            stop=price if name in ("STP", "MIT") else None,
-            oca_group=f"group of {len(orders)}",
-            oca_type=oca_type,
-            trailing_amount="0.05" if name == "TRAIL" else None,
-        )
-        if filled and oca_type == 1:
-            # The group is over; what comes later under its name is another one.
+    floor.quote("99.99", "100.01", last="100.00", size=70)
+    filled, number = Decimal(0), 0
+    for kind, *rest in steps:
+        if kind >= 0:
+            number += 1
+            more = {"oca_group": "group", "oca_type": oca_type}
+            filled += placed(floor, number, "BUY", kind, rest[0], **more)
+        elif kind == -1:
+            filled += sum((each.quantity for each in fills(shown(floor, *rest))), Decimal(0))
+        elif kind == -2:
+            restarted(floor)
+        elif number:
             floor.cancel(number)
-            break
-        filled += sum((each.quantity for each in fills(events)), Decimal(0))
-    assert oca_type != 1 or filled <= 100
-    if oca_type != 1 and filled:
-        return
-    for offset, size in quotes:
-        middle = Decimal(10000 + offset) / 100
-        events = floor.quote(str(middle - 1), str(middle + 1), last=str(middle), size=size)
-        filled += sum((each.quantity for each in fills(events)), Decimal(0))
         assert filled <= 100
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    parent=KIND_AND_OFFSET,
+    exits=st.lists(st.tuples(KIND_AND_OFFSET, st.booleans(), st.booleans()), min_size=1, max_size=4),
+    quotes=st.lists(QUOTE, max_size=10),
+)
+def test_the_exits_of_a_bracket_never_sell_more_than_was_bought(
+    parent: tuple[int, int],
+    exits: list[tuple[tuple[int, int], bool, bool]],
+    quotes: list[tuple[int, int]],
+) -> None:
+    """Be they transmitted with the entry or late, marketable at once, or after a restart."""
+    floor = Floor("10000000")
+    floor.quote("99.99", "100.01", last="100.00", size=150)
+    floor.place(99, "BUY", 1, "LMT", limit="1.00", transmit=False)  # Something else is always staged.
+    placed(floor, 100, "BUY", *parent, transmit=False)
+    for number, (exit_order, transmit, is_followed) in enumerate(exits, 101):
+        placed(floor, number, "SELL", *exit_order, parent_id=100, transmit=transmit)
+        held_is_long(floor)
+        if is_followed and quotes:
+            shown(floor, *quotes.pop())
+            held_is_long(floor)
+            if transmit:
+                restarted(floor)
+    for quote in quotes:
+        shown(floor, *quote)
+        held_is_long(floor)
+
+
+def shown(floor: Floor, offset: int, size: int) -> list[Event]:
+    middle = Decimal(10000 + offset) / 100
+    return floor.quote(str(middle - 1), str(middle + 1), last=str(middle), size=size)
+
+
+def held_is_long(floor: Floor) -> None:
+    assert all(0 <= each.quantity <= 100 for each in floor.exchange.positions())

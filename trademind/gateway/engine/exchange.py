@@ -217,6 +217,10 @@ class PaperExchange:
         """Client and order ids of tickets that wait to be transmitted."""
         return list(self._floor.families.staged)
 
+    def is_staged(self, client_id: int, order_id: int) -> bool:
+        """Whether a ticket waits to be transmitted."""
+        return (client_id, order_id) in self._floor.families.staged
+
     def next_order_id(self, client_id: int) -> int:
         """The lowest order id this client may use: one above those of all orders that were taken from it."""
         return self._high_water.get(client_id, 0) + 1

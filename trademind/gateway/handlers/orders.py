@@ -135,19 +135,22 @@ def _tell_canceller(session: Session, owner: int, order_id: int, events: Sequenc
 
 
 def cancel_all(gateway: "PaperGateway", session: Session, request: Any) -> None:
-    """The global cancel: every client's orders. It is finished before any further request is served."""
+    """The global cancel: every client's orders, also those that wait to be transmitted. It is finished
+    before any further request is served, and before the market moves on."""
     gateway.chores.append(_cancel_all(gateway, session))
 
 
 def _cancel_all(gateway: "PaperGateway", session: Session) -> Iterator[None]:
-    working = [(client_id, order_id) for order_id, owners in gateway.working.items() for client_id in owners]
-    for first in range(0, len(working), CANCELLED_PER_STEP):
+    names = [(client_id, order_id) for order_id, owners in gateway.working.items() for client_id in owners]
+    names += gateway.exchange.staged()
+    for first in range(0, len(names), CANCELLED_PER_STEP):
         if gateway.cannot_write:
             session.error(-1, codes.PROCESSING, f"Error processing request. {gateway.cannot_write}")
             return
         events: list[Event] = []
-        for client_id, order_id in working[first : first + CANCELLED_PER_STEP]:
-            if client_id in gateway.working.get(order_id, ()):
+        for client_id, order_id in names[first : first + CANCELLED_PER_STEP]:
+            is_working = client_id in gateway.working.get(order_id, ())
+            if is_working or gateway.exchange.is_staged(client_id, order_id):
                 events += gateway.exchange.cancel(client_id, order_id, by_client_id=client_id)
         gateway.commit(events)
         yield
