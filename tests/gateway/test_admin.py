@@ -38,13 +38,14 @@ async def test_commands(bench: Bench, tmp_path: Path) -> None:
     async with bench.client() as ib:
         ticker = ib.reqMktData(AAPL)
         await until(lambda: ticker.last == ticker.last)
-        assert await give(tmp_path, "price", symbol="AAPL", price="150.5") == {}
+        put = await give(tmp_path, "price", symbol="AAPL", price="150.5")
+        assert put == {"symbol": "AAPL", "price": "150.5"}
         await until(lambda: ticker.last == 150.5)
-        await give(tmp_path, "halt", symbol="aapl")
+        assert await give(tmp_path, "halt", symbol="aapl") == {"symbol": "aapl", "halted": True}
         await until(lambda: ticker.halted == 1)
         status = await give(tmp_path, "status")
         assert (status["clients"], status["halted"], status["prices"]) == ([1], ["AAPL"], ["AAPL 150.5"])
-        await give(tmp_path, "resume", symbol="AAPL")
+        assert await give(tmp_path, "resume", symbol="AAPL") == {"symbol": "AAPL", "halted": False}
         await give(tmp_path, "price", symbol="AAPL", price=None)
         await until(lambda: ticker.halted == 0 and ticker.last != 150.5)
         before = bench.clock.now()
@@ -148,7 +149,7 @@ def left_behind(directory: Path) -> set[str]:
 
 
 async def test_nobody_is_there(tmp_path: Path) -> None:
-    with pytest.raises(AdminError, match="no paper gateway answers"):
+    with pytest.raises(AdminError, match=r"no paper gateway is running .*gateway start`, or give --data-dir"):
         await give(tmp_path, "status")
     async with open_bench(data_dir=tmp_path):
         await give(tmp_path, "status")
@@ -156,7 +157,7 @@ async def test_nobody_is_there(tmp_path: Path) -> None:
     # A gateway that was killed leaves its socket behind: the next one takes the place.
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / SOCKET))
-    with pytest.raises(AdminError, match="no paper gateway answers"):
+    with pytest.raises(AdminError, match="no paper gateway is running"):
         await give(tmp_path, "status")
     async with open_bench(data_dir=tmp_path):
         await give(tmp_path, "status")

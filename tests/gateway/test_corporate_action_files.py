@@ -49,7 +49,7 @@ def test_a_file_of_actions(tmp_path: Path) -> None:
 def test_bad_files_are_refused_by_line(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         read_actions(written(tmp_path, text), UNIVERSE)
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match=r"cannot be read: .*; see that it is a file which you may read"):
         read_actions(tmp_path / "none.csv", UNIVERSE)
 
 

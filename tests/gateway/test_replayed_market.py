@@ -135,7 +135,7 @@ async def test_a_new_symbol_is_made_on_the_fly_and_kept(tmp_path: Path) -> None:
 async def test_an_account_from_the_future_is_refused(tmp_path: Path) -> None:
     async with replaying(GOOG, "2013-03-01T12:00", data_dir=tmp_path):
         pass
-    with pytest.raises(SettingsError, match=r"has traded until 2013-03-01, .* starts on 2010-03-01"):
+    with pytest.raises(SettingsError, match=r"has lived until 2013-03-01, .* starts on 2010-03-01"):
         async with replaying(GOOG, "2010-03-01T12:00", data_dir=tmp_path):
             pass
 

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -28,7 +29,7 @@ from trademind.cli.market_options import (
 )
 from trademind.cli.output import Json, print_json, reporting
 from trademind.errors import SettingsError
-from trademind.settings import Settings, is_loopback, load_settings
+from trademind.settings import PaperSettings, Settings, is_loopback, load_settings
 
 app = typer.Typer(
     help="Run the paper gateway alone, make it misbehave, or start its account over.", no_args_is_help=True
@@ -97,12 +98,11 @@ def start(
                 "theirs; leave one of the two out"
             )
         configure_logging(settings.server.log_level)
-        steps = [] if faults is None else gateway_control.script(faults)
         if not is_loopback(host):
             typer.echo(f"listening on {host}: whoever can reach it can use the paper account", err=True)
         wanted = settings.paper.port or (DEFAULT_PORT if port is None else 0)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_run(settings, host, wanted, steps, as_json))
+            asyncio.run(_run(settings, host, wanted, faults, as_json))
 
 
 @app.command()
@@ -139,7 +139,7 @@ def _settings(
     return load_settings(**overrides)
 
 
-async def _run(settings: Settings, host: str, port: int, steps: Sequence[Any], as_json: bool) -> None:
+async def _run(settings: Settings, host: str, port: int, faults: Path | None, as_json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -148,8 +148,12 @@ async def _run(settings: Settings, host: str, port: int, steps: Sequence[Any], a
             loop.add_signal_handler(number, stop.set)
     # Loaded here, so that the other commands answer without it.
     from trademind.gateway.assembly import paper_gateway
+    from trademind.gateway.timeline import check_step
 
     gateway = paper_gateway(settings.paper, data_dir=settings.data_dir, host=host, port=port)
+    steps = []
+    if faults is not None:
+        steps = gateway_control.script(faults, lambda step: check_step(step, gateway.universe))
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(gateway)
@@ -159,13 +163,42 @@ async def _run(settings: Settings, host: str, port: int, steps: Sequence[Any], a
             gateway.core.timeline.add(*steps)
         except ValueError as error:
             raise SettingsError(str(error)) from error
-        account_id = gateway.core.exchange.account_id
+        accounts, now = list(gateway.core.exchange.accounts), gateway.core.clock.now()
         if as_json:
-            print_json({"host": host, "port": gateway.port, "account_id": account_id}, in_one_line=True)
+            banner = {"host": host, "port": gateway.port, "account_id": accounts[0], "accounts": accounts}
+            print_json(banner | _market_json(settings.paper, now), in_one_line=True)
         else:
-            typer.echo(
-                f"Paper gateway on {host}:{gateway.port} | account {account_id} "
-                f"| seed {settings.paper.seed} | kept in {settings.data_dir}"
-            )
+            names = f"account{'s' if len(accounts) > 1 else ''} {', '.join(accounts)}"
+            told = [f"Paper gateway on {host}:{gateway.port}", names, *_market_words(settings.paper, now)]
+            typer.echo(" | ".join([*told, f"kept in {settings.data_dir}"]))
         with short_collections():
             await stop.wait()
+
+
+def _market_json(paper: PaperSettings, now: datetime) -> dict[str, Any]:
+    return {
+        "feed": paper.feed,
+        "file": None if paper.replay_file is None else str(paper.replay_file),
+        "loop": paper.loop,
+        "others": paper.others if paper.feed == "replay" else None,
+        "seed": paper.seed,
+        "hours": paper.hours,
+        "time": now.isoformat(),
+        "speed": paper.speed,
+    }
+
+
+def _market_words(paper: PaperSettings, now: datetime) -> list[str]:
+    """Which market runs, as far as it is not the usual one, in which the present is the world's."""
+    words = []
+    if paper.feed == "replay":
+        words.append(f"replays {paper.replay_file}{' again and again' if paper.loop else ''}")
+    if paper.feed == "synthetic" or paper.others == "synthetic":
+        words.append(f"seed {paper.seed}")
+    if paper.hours == "exchange":
+        words.append("exchange hours")
+    if paper.feed == "replay" or paper.start is not None or paper.speed != 1:
+        local = now.astimezone(ZoneInfo("America/New_York"))
+        speed = "" if paper.speed == 1 else f", {paper.speed:g} times as fast"
+        words.append(f"paper time {local:%Y-%m-%d %H:%M} New York{speed}")
+    return words

@@ -1,6 +1,6 @@
 """What can be done to a running paper gateway: faults, prices, halts. Asked over its admin socket."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,8 +31,8 @@ def _ask(data_dir: Path | None, command: str, **parameters: Any) -> dict[str, An
         raise CommandFailed.because(exit_code, "gateway_command_failed", str(error)) from error
 
 
-def script(file: Path) -> list[Any]:
-    """The steps of a script.
+def script(file: Path, check: Callable[[Any], None] | None = None) -> list[Any]:
+    """The steps of a script; `check` raises ValueError for one that the market has nothing to do with.
 
     Raises:
         SettingsError: the file is not one, and where it is wrong.
@@ -41,7 +41,7 @@ def script(file: Path) -> list[Any]:
     from trademind.gateway.scripts import load_script
 
     try:
-        return load_script(file)
+        return load_script(file, check)
     except ScriptError as error:
         raise SettingsError(str(error)) from error
 

@@ -15,6 +15,7 @@ from trademind.domain import SecType
 from trademind.errors import SettingsError
 from trademind.gateway.engine.corporate_actions import CorporateAction, Dividend, Split
 from trademind.gateway.engine.instruments import Universe
+from trademind.gateway.feeds.tape_files import UNREADABLE, unreadable
 
 _COLUMNS: Final = ("date", "symbol", "type", "value")
 
@@ -34,7 +35,8 @@ def read_actions(path: Path, universe: Universe) -> tuple[CorporateAction, ...]:
             missing = [name for name in _COLUMNS if name not in reader.fieldnames]
             if missing:
                 raise SettingsError(
-                    f"{path}:1: the column {missing[0]} is missing; name {', '.join(_COLUMNS)}"
+                    f"{path}:1: the column {missing[0]} is missing; the first line has to name "
+                    f"{', '.join(_COLUMNS)}"
                 )
             for row in reader:
                 fields = {name: (row[name] or "").strip() for name in _COLUMNS}
@@ -42,8 +44,8 @@ def read_actions(path: Path, universe: Universe) -> tuple[CorporateAction, ...]:
                     actions.append(_action(fields, con_ids))
                 except ValueError as error:
                     raise SettingsError(f"{path}:{reader.line_num}: {error}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"{path}: it cannot be read: {error}") from error
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
     return tuple(sorted(actions, key=lambda action: action.day))
 
 

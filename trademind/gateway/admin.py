@@ -201,17 +201,19 @@ async def _price(server: "PaperGatewayServer", request: Mapping[str, Any]) -> di
     else:
         bid, ask = _decimal(request, "bid"), _decimal(request, "ask")
         server.core.control.set_price(symbol, price, bid=bid, ask=ask)
-    return {}
+    return {"symbol": symbol, "price": None if price is None else f"{price:f}"}
 
 
 async def _halt(server: "PaperGatewayServer", request: Mapping[str, Any]) -> dict[str, Any]:
-    server.core.control.halt(_text(request, "symbol"))
-    return {}
+    symbol = _text(request, "symbol")
+    server.core.control.halt(symbol)
+    return {"symbol": symbol, "halted": True}
 
 
 async def _resume(server: "PaperGatewayServer", request: Mapping[str, Any]) -> dict[str, Any]:
-    server.core.control.resume(_text(request, "symbol"))
-    return {}
+    symbol = _text(request, "symbol")
+    server.core.control.resume(symbol)
+    return {"symbol": symbol, "halted": False}
 
 
 async def _advance(server: "PaperGatewayServer", request: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,6 +277,11 @@ def ask(directory: Path, command: str, **parameters: Any) -> dict[str, Any]:
             with connection.makefile("rb") as answers:
                 line = answers.readline(MAX_LINE)
         answer = json.loads(line)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise AdminError(
+            f"no paper gateway is running with this data directory ({directory}); start one with "
+            "`trademind gateway start`, or give --data-dir"
+        ) from error
     except (OSError, ValueError) as error:
         raise AdminError(f"no paper gateway answers for {directory}: {error}") from error
     if not answer.pop("ok"):

@@ -1,5 +1,6 @@
 """The paper gateway as the settings describe it: its clock, its hours, its market."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,15 @@ from trademind.gateway.engine.hours import MarketHours
 from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.entitlements import Access, Entitlements
 from trademind.gateway.feeds.base import Feed
+from trademind.gateway.feeds.calendar import NEW_YORK
 from trademind.gateway.feeds.replay import ReplayFeed
 from trademind.gateway.feeds.synthetic import SyntheticFeed
 from trademind.gateway.feeds.tape_files import read_tapes
 from trademind.gateway.pacing import UNPACED, Pacing
 from trademind.gateway.server import PaperGatewayServer
 from trademind.settings import PaperSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,28 @@ def _recorded(paper: PaperSettings, hours: MarketHours) -> _Market:
         )
     others = SyntheticFeed(paper.seed, hours) if paper.others == "synthetic" else None
     feed = ReplayFeed(read_tapes(paper.replay_file), loop=paper.loop, others=others)
+    _warn_outside(paper, feed)
     universe = Universe(feed.instruments)
     # Recorded prices are what they are: whoever recorded them saw the splits.
     actions = read_actions(paper.actions, universe) if paper.actions else ()
     return _Market(universe, feed, feed.start, actions)
+
+
+def _warn_outside(paper: PaperSettings, feed: ReplayFeed) -> None:
+    """A market that starts outside its recording stands still, which looks like a fault."""
+    if paper.start is None:
+        return
+    first, last = (each.astimezone(NEW_YORK) for each in (feed.start, feed.end))
+    if paper.start.astimezone(NEW_YORK).date() < first.date():
+        what = "until then the market stands at its first prices"
+    elif paper.start >= last and not paper.loop:
+        what = "the market stands at its last prices"
+    else:
+        return
+    log.warning(
+        "TRADEMIND_PAPER__START (--start) is %s, but %s was recorded from %s to %s: %s",
+        *(paper.start.strftime("%Y-%m-%d %H:%M"), paper.replay_file, first.date(), last.date(), what),
+    )
 
 
 def _clock(paper: PaperSettings, market: _Market) -> Clock:

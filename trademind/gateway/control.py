@@ -10,6 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.handlers import market_data
 
@@ -30,6 +31,35 @@ class NoSuchInstrument(ValueError):
     """Nothing is traded under that name."""
 
 
+def find_instrument(universe: Universe, name: str) -> Instrument:
+    """What a symbol, a local symbol or a con id means.
+
+    Raises:
+        NoSuchInstrument: nothing does.
+    """
+    if name.isdecimal() and (found := universe.by_con_id(int(name))) is not None:
+        return found
+    wanted = name.upper()
+    for instrument in universe.search(wanted):
+        if wanted in (instrument.symbol, instrument.local_symbol):
+            return instrument
+    raise NoSuchInstrument(f"nothing is traded as {name!r}")
+
+
+def check_price(universe: Universe, name: str, price: Decimal) -> Instrument:
+    """The instrument of that name, if that can be its price.
+
+    Raises:
+        NoSuchInstrument: nothing is traded under that name.
+        ValueError: the price is not above zero or not a multiple of the increment.
+    """
+    instrument = find_instrument(universe, name)
+    if not (_can_be_written(price) and 0 < price < 10**9 and price % instrument.min_tick == 0):
+        said = str(price)[:40]
+        raise ValueError(f"{said} is no price of {name}, which has steps of {instrument.min_tick}")
+    return instrument
+
+
 class MarketControl:
     """What is put over the market of a gateway, by con id."""
 
@@ -45,27 +75,7 @@ class MarketControl:
         Raises:
             NoSuchInstrument: nothing does.
         """
-        universe = self._gateway.universe
-        if name.isdecimal() and (found := universe.by_con_id(int(name))) is not None:
-            return found
-        wanted = name.upper()
-        for instrument in universe.search(wanted):
-            if wanted in (instrument.symbol, instrument.local_symbol):
-                return instrument
-        raise NoSuchInstrument(f"nothing is traded as {name!r}")
-
-    def check_price(self, name: str, price: Decimal) -> Instrument:
-        """The instrument of that name, if that can be its price.
-
-        Raises:
-            NoSuchInstrument: nothing is traded under that name.
-            ValueError: the price is not above zero or not a multiple of the increment.
-        """
-        instrument = self.instrument(name)
-        if not (_can_be_written(price) and 0 < price < 10**9 and price % instrument.min_tick == 0):
-            said = str(price)[:40]
-            raise ValueError(f"{said} is no price of {name}, which has steps of {instrument.min_tick}")
-        return instrument
+        return find_instrument(self._gateway.universe, name)
 
     def set_price(
         self,
@@ -84,7 +94,7 @@ class MarketControl:
         """
         bid, ask = price if bid is None else bid, price if ask is None else ask
         for each in (price, bid, ask):
-            instrument = self.check_price(name, each)
+            instrument = check_price(self._gateway.universe, name, each)
         if bid > ask:
             raise ValueError(f"a bid of {bid} is above the ask of {ask}")
         if not (_can_be_written(size) and 0 < size <= MAX_SIZE):

@@ -13,7 +13,7 @@ Durations are `500ms`, `2s`, `1m`, `1h`, or a number of seconds. Every mistake i
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -118,8 +118,11 @@ class _Misplaced(ScriptError):
         super().__init__(f"{where}: {problem}" if where else problem)
 
 
-def read_steps(script: Any) -> list[Step]:
+def read_steps(script: Any, check: Callable[[Step], None] | None = None) -> list[Step]:
     """The steps of a script: a list of steps, or a mapping with the list under `steps`.
+
+    Args:
+        check: Raises ValueError for a step that the market has nothing to do with.
 
     Raises:
         ScriptError: names the place, and what is wrong there.
@@ -132,10 +135,10 @@ def read_steps(script: Any) -> list[Step]:
         script, path = script.get("steps"), ("steps",)
     if not isinstance(script, list):
         raise _Misplaced(path, "a script is a list of steps")
-    return [_step((*path, number), each) for number, each in enumerate(script)]
+    return [_step((*path, number), each, check) for number, each in enumerate(script)]
 
 
-def _step(path: tuple[str | int, ...], text: Any) -> Step:
+def _step(path: tuple[str | int, ...], text: Any, check: Callable[[Step], None] | None) -> Step:
     try:
         written = _StepText.model_validate(text)
     except ValidationError as error:
@@ -150,9 +153,12 @@ def _step(path: tuple[str | int, ...], text: Any) -> Step:
     condition = {name: getattr(written, name) for name in type(written).model_fields}
     del condition["do"], condition["parameters"]
     try:
-        return Step(do=ACTIONS[written.do](**dict(parameters)), **condition)
-    except ScriptError as error:
+        step = Step(do=ACTIONS[written.do](**dict(parameters)), **condition)
+        if check is not None:
+            check(step)
+    except ValueError as error:
         raise _Misplaced(path, str(error)) from error
+    return step
 
 
 def _misplaced(path: tuple[str | int, ...], error: ValidationError) -> _Misplaced:
@@ -162,8 +168,8 @@ def _misplaced(path: tuple[str | int, ...], error: ValidationError) -> _Misplace
     return _Misplaced((*path, *place), first["msg"].removeprefix("Value error, "))
 
 
-def load_script(file: Path) -> list[Step]:
-    """The steps of a YAML file.
+def load_script(file: Path, check: Callable[[Step], None] | None = None) -> list[Step]:
+    """The steps of a YAML file; `check` as in `read_steps`.
 
     Raises:
         ScriptError: names the file, the line and the field, and what is wrong there.
@@ -183,7 +189,7 @@ def load_script(file: Path) -> list[Step]:
         line = f", line {mark.line + 1}" if mark is not None else ""
         raise ScriptError(f"{file}{line}: {getattr(error, 'problem', None) or error}") from error
     try:
-        return read_steps(script)
+        return read_steps(script, check)
     except _Misplaced as error:
         raise ScriptError(f"{file}, line {_line(root, error.path)}: {error}") from error
 

@@ -301,7 +301,8 @@ class PaperGatewayServer:
         self._moving = asyncio.Lock()
         self._hours = hours or AlwaysOpen()
         self._fills = fills
-        self._universe = universe
+        self.universe = universe or Universe()
+        """What can be traded."""
         self._actions = actions
         self._feed = feed or SyntheticFeed(seed, self._hours, actions)
         self._entitlements = entitlements
@@ -315,7 +316,7 @@ class PaperGatewayServer:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            universe = self._universe or Universe()
+            universe = self.universe
             store = stack.enter_context(AccountStore(self._data_dir))
             exchange = open_exchange(
                 store,

@@ -337,7 +337,7 @@ def _must_not_be_ahead(day: date, clock: Clock) -> None:
     today = exchange_date(clock.now())
     if day > today:
         raise SettingsError(
-            f"the paper account has traded until {day}, but its market starts on {today}; give a later "
+            f"the paper account has lived until {day}, but its market starts on {today}; give a later "
             "TRADEMIND_PAPER__START, another TRADEMIND_DATA_DIR, or forget it with: trademind gateway reset"
         )
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from trademind.gateway.control import check_price, find_instrument
+from trademind.gateway.engine.instruments import Universe
 from trademind.gateway.faults import (
     ANY,
     REQUEST_IDS,
@@ -115,6 +117,19 @@ class _Fate:
     then: list[_Armed] = field(default_factory=list)
 
 
+def check_step(step: Step, universe: Universe) -> None:
+    """Refuse what would fail when its time comes.
+
+    Raises:
+        ValueError: it names what is not traded, or no price of it.
+    """
+    match step.do:
+        case SetPrice(symbol=symbol, price=price) if price is not None:
+            check_price(universe, symbol, price)
+        case SetPrice(symbol=symbol) | Halt(symbol=symbol) | Resume(symbol=symbol):
+            find_instrument(universe, symbol)
+
+
 class Timeline:
     """The faults of one gateway."""
 
@@ -137,7 +152,7 @@ class Timeline:
         if len(self._armed) + len(steps) > MAX_STEPS:
             raise ValueError(f"at most {MAX_STEPS} steps can be in force")
         for step in steps:
-            self._check(step.do)
+            check_step(step, self._gateway.universe)
         now = self._gateway.clock.now()
         numbers = []
         for step in steps:
@@ -148,14 +163,6 @@ class Timeline:
             numbers.append(self._number)
         self.attend(now)
         return numbers
-
-    def _check(self, action: Action) -> None:
-        """Refuse what would fail when its time comes."""
-        match action:
-            case SetPrice(symbol=symbol, price=price) if price is not None:
-                self._gateway.control.check_price(symbol, price)
-            case SetPrice(symbol=symbol) | Halt(symbol=symbol) | Resume(symbol=symbol):
-                self._gateway.control.instrument(symbol)
 
     def clear(self, number: int | None = None) -> int:
         """Take a step, or all of them, out of force; what was held back is let go. Returns how many."""

@@ -178,11 +178,16 @@ def test_what_is_no_file_of_prices(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(SettingsError, match=r"replayed files end in \.csv"):
         read_tapes(written(tmp_path, "", "prices.xls"))
     (tmp_path / "X.csv").write_bytes(b"time,price\n\xff\xfe,1\n")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match=r"cannot be read: .*; save it as UTF-8 text"):
         read_tapes(tmp_path / "X.csv")
     (tmp_path / "X.csv.gz").write_bytes(b"not gzipped")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match=r"cannot be read: .* compress it anew"):
         read_tapes(tmp_path / "X.csv.gz")
+    packed = bytearray(gzip.compress(BARS.encode()))
+    for damaged in (bytes(packed[:-9]), bytes(packed[:10]) + b"\xff" * 20):
+        (tmp_path / "X.csv.gz").write_bytes(damaged)
+        with pytest.raises(SettingsError, match=r"cannot be read: .* compress it anew"):
+            read_tapes(tmp_path / "X.csv.gz")
     monkeypatch.setattr(tape_files, "MAX_ROWS", 1)
     with pytest.raises(SettingsError, match="more than 1 rows"):
         read_tapes(written(tmp_path, BARS))

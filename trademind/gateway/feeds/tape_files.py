@@ -15,6 +15,7 @@ A directory is all the files in it. Rows are oldest first.
 
 import csv
 import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time
@@ -40,6 +41,9 @@ _BID_ASK: Final = (("bid", "bidprice"), ("ask", "askprice"))
 _BID_ASK_SIZES: Final = (("bidsize",), ("asksize",))
 _SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
+UNREADABLE: Final = (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error)
+"""What reading a text file may raise."""
+
 Record = Sequence[Any]
 
 
@@ -54,11 +58,25 @@ def read_tapes(path: Path) -> dict[str, Rows]:
         reader = _Reader(file, tapes)
         try:
             reader.read()
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-            raise SettingsError(f"{file}: it cannot be read: {error}") from error
+        except UNREADABLE as error:
+            raise unreadable(file, error) from error
     if not any(len(rows) for rows in tapes.values()):
         raise SettingsError(f"{path}: there are no prices in it; a header and at least one row are needed")
     return {symbol: rows for symbol, rows in tapes.items() if len(rows)}
+
+
+def unreadable(file: Path, error: Exception) -> SettingsError:
+    """What to say of a file for one of the `UNREADABLE` errors: why, and what to do."""
+    match error:
+        case UnicodeDecodeError():
+            remedy = "save it as UTF-8 text"
+        case gzip.BadGzipFile() | EOFError() | zlib.error():
+            remedy = "it is no complete gzip file; compress it anew, or give it uncompressed"
+        case csv.Error():
+            remedy = "save it as CSV, one row a line"
+        case _:
+            remedy = "see that it is a file which you may read"
+    return SettingsError(f"{file}: it cannot be read: {error}; {remedy}")
 
 
 def _files(path: Path) -> list[Path]:
@@ -124,7 +142,10 @@ class _Reader:
             return [self._columns["date"], self._columns["time"]]
         found = self._find(*_MOMENTS)
         if found is None:
-            self._refuse(f"no column says when; name one of {', '.join(header)} 'time' or 'date'")
+            self._refuse(
+                f"no column says when; rename the one that does to 'time' or 'date' "
+                f"(the columns are {', '.join(header)})"
+            )
         return [found]
 
     def _adder(self, header: Sequence[str]) -> Callable[[Rows, Record], None]:
@@ -138,7 +159,7 @@ class _Reader:
         if price is None and None in offer[:2]:
             self._refuse(
                 f"the columns are {', '.join(header)}; bars need open, high, low and close, "
-                "ticks need a price, or bid and ask"
+                "ticks need a price, or bid and ask; rename or add columns"
             )
         return lambda rows, record: self._add_tick(rows, record, price, size, offer)
 
@@ -294,7 +315,9 @@ def _parquet(file: Path) -> Iterator[tuple[list[str], Records]]:
     try:
         source = parquet.ParquetFile(file)
     except ArrowInvalid as error:
-        raise SettingsError(f"{file}: it cannot be read as Parquet: {error}") from error
+        raise SettingsError(
+            f"{file}: it cannot be read as Parquet: {error}; write it anew, or replay CSV files"
+        ) from error
 
     with source:
         batches = source.iter_batches(batch_size=20_000)
