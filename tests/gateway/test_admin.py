@@ -69,6 +69,7 @@ async def test_faults(bench: Bench, tmp_path: Path) -> None:
     [
         ("explode", {}, "the commands are status"),
         ("faults.add", {"steps": [{"do": "explode"}]}, r"\[0\].do"),
+        ("faults.add", {"steps": [{"do": "halt", "with": {"symbol": "NOPE"}}]}, r"^\[0\]: nothing is traded"),
         ("faults.add", {}, "a list of steps"),
         ("faults.clear", {"number": "x"}, "whole number"),
         ("price", {"symbol": "AAPL", "price": "cheap"}, "'cheap' is not a number"),

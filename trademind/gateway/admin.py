@@ -169,8 +169,10 @@ async def _status(server: "PaperGatewayServer", request: Mapping[str, Any]) -> d
 
 async def _add_faults(server: "PaperGatewayServer", request: Mapping[str, Any]) -> dict[str, Any]:
     from trademind.gateway.scripts import read_steps
+    from trademind.gateway.timeline import check_step
 
-    return {"numbers": server.core.timeline.add(*read_steps(request.get("steps")))}
+    steps = read_steps(request.get("steps"), lambda step: check_step(step, server.universe))
+    return {"numbers": server.core.timeline.add(*steps)}
 
 
 async def _list_faults(server: "PaperGatewayServer", request: Mapping[str, Any]) -> dict[str, Any]:
