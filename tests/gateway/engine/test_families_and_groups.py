@@ -247,6 +247,22 @@ def test_a_late_member_of_a_group_that_has_filled_is_cancelled() -> None:
         assert fills(floor.place(4, "BUY", 10, oca_group="g", oca_type=oca_type))
 
 
+def test_what_a_group_has_filled_is_in_the_journal() -> None:
+    floor = Floor()
+    start = floor.exchange.state()
+    floor.quote("99.99", "100.01")
+    floor.place(1, "BUY", 10, oca_group="one", oca_type=1)
+    floor.place(2, "BUY", 10, "LMT", limit="99.00", oca_group="two", oca_type=2)
+    floor.quote("98.98", "99.00", size=4)
+    floor.cancel(2)
+    floor.exchange = PaperExchange.restored(start, floor.exchange.journal, clock=floor.clock)
+    floor.quote("99.99", "100.01")
+    assert fills(floor.place(3, "BUY", 10, oca_group="one", oca_type=1)) == []
+    assert [int(each.quantity) for each in fills(floor.place(4, "BUY", 10, oca_group="two", oca_type=2))] == [
+        6
+    ]
+
+
 def test_a_late_member_gets_what_is_left_of_its_group() -> None:
     for oca_type, left in ((1, None), (2, 6), (3, 6)):
         floor = Floor()
