@@ -16,10 +16,13 @@ from tests.gateway.conversation import (
     ShareHours,
     make_core,
 )
+from tests.gateway.handlers.test_option_ticks import option
+from tests.gateway.test_gateway_core import steps
 from trademind.domain.market import BAR_SIZES
 from trademind.gateway.handlers import bar_kinds
 from trademind.gateway.handlers.session_bars import seconds_in
 
+LONGEST_STEP = 0.04
 PRICES = ("TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "ADJUSTED_LAST")
 OTHERS = ("HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY", "FEE_RATE")
 
@@ -304,3 +307,38 @@ def test_a_date_is_a_day_in_new_york(client: LibraryClient) -> None:
     assert [datetime.strptime(bar.date, "%Y%m%d").date() for bar in days] == [  # noqa: DTZ007
         date(2026, 11, 21), date(2026, 11, 22), date(2026, 11, 23),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("hours", [None, ShareHours()], ids=["always open", "US shares"])
+@pytest.mark.parametrize(("what", "duration"), [("SCHEDULE", "60 Y"), ("HISTORICAL_VOLATILITY", "2 Y")])
+def test_no_part_of_a_long_answer_takes_long(hours: Any, what: str, duration: str) -> None:
+    client = LibraryClient(make_core(hours=hours))
+
+    def longest() -> float:
+        contract = client.contract(AAPL_ID)
+        client.post("reqHistoricalData", 5, contract, "", duration, "1 day", what, True, 1, False, [])
+        taken = max(steps(client.core, client.session))
+        assert client.hear().errors() == []
+        return taken
+
+    # The best of three: a collection of garbage may hit any one step.
+    assert min(longest() for _ in range(3)) < LONGEST_STEP
+
+
+@pytest.mark.parametrize("size", ["1 min", "5 mins", "2 hours", "8 hours"])
+def test_bars_that_are_made_of_others_are_asked_for_fewer_at_a_time(
+    client: LibraryClient, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    con_id = option("C", client.core).con_id
+    made: list[int] = []
+    make = client.core.feed.bars
+
+    def note(*args: Any, **kwargs: Any) -> Any:
+        found = make(*args, **kwargs)
+        made.append(len(found))
+        return found
+
+    monkeypatch.setattr(client.core.feed, "bars", note)
+
+    assert len(bars(ask(client, "8 D", size, con_id=con_id))) > 20
+    assert max(made) <= 60

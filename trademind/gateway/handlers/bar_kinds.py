@@ -4,7 +4,7 @@ Trades are the feed's own bars. Bid, ask and midpoint lie beside the trades by h
 ticks. Volatilities are made of daily closes; what is not a price has no volume.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from typing import Final
 from trademind.domain import SecType
 from trademind.gateway.engine.model import Instrument
 from trademind.gateway.feeds.base import FeedBar
-from trademind.gateway.handlers.session_bars import DAY_SIZES, group_start
+from trademind.gateway.handlers.session_bars import DAY_SIZES, group_start, midnight
 from trademind.gateway.wire.times import EASTERN
 
 
@@ -64,6 +64,8 @@ VOLATILITY_LOOKBACK: Final = timedelta(days=60)
 """Days in which that many daily returns are found, weekends and holidays included."""
 _MONTH = timedelta(days=32)
 """The longest bar's days follow its beginning."""
+_DAYS_PER_STEP = timedelta(days=14)
+"""A few milliseconds of work: a day's close is that of its hours."""
 _PLACES = Decimal("0.000001")
 NO_FIGURE: Final = Decimal(-1)
 
@@ -166,9 +168,34 @@ class Volatility:
         self._bar_size = bar_size
         self._year = days_a_year
         self._closes: list[tuple[date, float]] = []
-        self._covered: tuple[datetime, datetime] | None = None
-        """For which moments, in their order, the closes that are needed have been looked at."""
+        self._covered: tuple[date, date] | None = None
+        """The days whose closes have been looked at: the first, and the one after the last."""
         self._known_at: dict[tuple[date, date], Decimal] = {}
+
+    def look_at(self, first: datetime, last: datetime) -> Iterator[None]:
+        """Look, in steps, at the closes that bars between two moments need, unless it was done before.
+
+        The bars come in their order: what only earlier ones needed is forgotten.
+        """
+        since = (first - VOLATILITY_LOOKBACK).astimezone(EASTERN).date()
+        until = (last + _MONTH).astimezone(EASTERN).date() + timedelta(days=1)
+        day = since
+        if self._covered is not None and self._covered[0] <= since:
+            if until <= self._covered[1]:
+                return
+            day = max(since, self._covered[1])
+        # Further ahead than needed, so that there is nothing to look at for the bars that follow.
+        until += _DAYS_PER_STEP
+        self._closes = [each for each in self._closes if since <= each[0] < day]
+        while day < until:
+            cut = min(day + _DAYS_PER_STEP, until)
+            self._closes += [
+                (bar.start.astimezone(EASTERN).date(), float(bar.close))
+                for bar in self._daily(midnight(day), midnight(cut))
+            ]
+            self._covered = (since, cut)
+            day = cut
+            yield
 
     def figures(self, bar: FeedBar) -> Figures:
         """The volatility known when the bar began, and those known at the end of each of its days."""
@@ -185,8 +212,13 @@ class Volatility:
         known = self._known_at.get((before, after))
         if known is None:
             self._cover(at)
-            closes = [close for day, close in self._closes if day < before and day <= after]
-            known = self._known_at[before, after] = self._of(closes[-VOLATILITY_DAYS - 1 :])
+            closes = [each for each in self._closes if each[0] < before and each[0] <= after]
+            last = closes[-1][0] if closes else date.min
+            # Before a day it is what it was after the trading day before that one.
+            known = self._known_at.get((date.max, last))
+            if known is None:
+                known = self._of([close for _, close in closes[-VOLATILITY_DAYS - 1 :]])
+            self._known_at[before, after] = self._known_at[date.max, last] = known
         return known
 
     def _of(self, closes: list[float]) -> Decimal:
@@ -196,19 +228,5 @@ class Volatility:
         return Decimal(repr(known)).quantize(_PLACES)
 
     def _cover(self, at: datetime) -> None:
-        """Look at the daily closes around a moment, as far as they have not been looked at."""
-        since, until = at - VOLATILITY_LOOKBACK, at + _MONTH
-        if self._covered is not None and self._covered[0] <= at:
-            if until <= self._covered[1]:
-                return
-            since = max(since, self._covered[1])
-            first = (at - VOLATILITY_LOOKBACK).date()
-            self._closes = [each for each in self._closes if each[0] >= first]
-        else:
-            self._closes = []
-        # Further ahead than needed, so that there is nothing to look at for the bars that follow.
-        until += _MONTH
-        self._closes += [
-            (bar.start.astimezone(EASTERN).date(), float(bar.close)) for bar in self._daily(since, until)
-        ]
-        self._covered = (at, until)
+        for _ in self.look_at(at, at):
+            pass

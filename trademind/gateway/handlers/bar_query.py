@@ -235,7 +235,7 @@ def _volatility(
         return None
 
     def daily(since: datetime, until: datetime) -> list[FeedBar]:
-        return bars.between(since, min(until, end), "1 day")
+        return bars.between(since, min(until, end), "1 day") if since < end else []
 
     return Volatility(kind, instrument, daily, bar_size, days_a_year=365 if bars.never_closes else 252)
 

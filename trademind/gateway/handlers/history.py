@@ -30,6 +30,7 @@ from trademind.gateway.wire.history import (
     HistoricalSchedule,
     WireBar,
     encode_bars,
+    encode_sessions,
     historical_data_end,
     historical_data_update,
 )
@@ -44,6 +45,8 @@ MAX_JOBS: Final = 50
 """Requests of one client that may be open at the same time, as at IB."""
 BARS_PER_STEP: Final = 100
 """About 10 ms of work."""
+SCHEDULED_PER_STEP: Final = timedelta(days=300)
+"""Sessions of that many days are a few milliseconds of work."""
 UPDATE_EVERY: Final = timedelta(seconds=5)
 """How often a bar that is kept up to date is sent while it changes, as at IB."""
 
@@ -78,11 +81,13 @@ def begin(session: Session, req_id: int, answer: Iterator[None]) -> None:
 def _answer(session: Session, req_id: int, query: BarQuery, *, keep: bool) -> Iterator[None]:
     """Makes the bars of one request step by step, and sends them at the end."""
     if query.kind is Kind.SCHEDULE:
-        session.send(_schedule(req_id, query))
+        yield from _schedule(session, req_id, query)
         return
     encoded: list[bytes] = []
     count, last = 0, None
-    for start, end in query.bars.parts(query.start, query.end, query.bar_size, BARS_PER_STEP):
+    for start, end in query.bars.parts(query.start, query.end, query.bar_size, _bars_per_step(query)):
+        if query.volatility is not None:
+            yield from query.volatility.look_at(start, end)
         bars = query.bars.between(start, end, query.bar_size)
         if bars:
             last = bars[-1]
@@ -110,16 +115,44 @@ def _answer(session: Session, req_id: int, query: BarQuery, *, keep: bool) -> It
         )
 
 
-def _schedule(req_id: int, query: BarQuery) -> HistoricalSchedule:
-    """The sessions of the days asked for, in the exchange's time."""
-    sessions = [each for each in query.bars.sessions(query.start, query.end) if each.start >= query.start]
-    written = tuple((_local(each.start), _local(each.end), f"{each.day:%Y%m%d}") for each in sessions)
-    return HistoricalSchedule(
-        req_id=req_id,
-        start=written[0][0] if written else _local(query.start),
-        end=written[-1][1] if written else _local(query.end),
-        time_zone=EASTERN_NAME,
-        sessions=written,
+def _bars_per_step(query: BarQuery) -> int:
+    """How many bars are made in about 10 ms: those that are made of others, and volatilities, take longer."""
+    if query.volatility is not None and query.bar_size in DAY_SIZES:
+        return BARS_PER_STEP // 5
+    instrument = query.instrument
+    if instrument.legs:
+        return BARS_PER_STEP // (2 * len(instrument.legs)) + 1
+    return BARS_PER_STEP // 2 if instrument.underlying is not None else BARS_PER_STEP
+
+
+def _schedule(session: Session, req_id: int, query: BarQuery) -> Iterator[None]:
+    """Sends the sessions of the days asked for, in the exchange's time, made step by step."""
+    encoded: list[bytes] = []
+    count, first, last = 0, _local(query.start), _local(query.end)
+    start = query.start
+    while start < query.end:
+        end = min(start + SCHEDULED_PER_STEP, query.end)
+        sessions = [each for each in query.bars.sessions(start, end) if each.start >= start]
+        if sessions:
+            first = first if count else _local(sessions[0].start)
+            last = _local(sessions[-1].end)
+            count += len(sessions)
+            encoded.append(
+                encode_sessions(
+                    (_local(each.start), _local(each.end), f"{each.day:%Y%m%d}") for each in sessions
+                )
+            )
+        start = end
+        yield
+    session.send(
+        HistoricalSchedule(
+            req_id=req_id,
+            start=first,
+            end=last,
+            time_zone=EASTERN_NAME,
+            count=count,
+            sessions=b"".join(encoded),
+        )
     )
 
 

@@ -21,6 +21,9 @@ from trademind.gateway.wire.times import EASTERN
 DAY_SIZES: Final = ("1 day", "1 week", "1 month")
 _SECONDS = {"sec": 1, "min": 60, "hou": 3600}
 _DAY = timedelta(days=1)
+_MINUTE, _HOUR, _DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(hours=26)
+_LEAST_PART = {"1 week": timedelta(days=8), "1 month": timedelta(days=32)}
+"""What has to be made at once, so that it ends where a bar begins, on days of 25 hours, too."""
 
 
 def seconds_in(bar_size: str) -> int:
@@ -144,10 +147,13 @@ class SessionBars:
         """A stretch in parts of about `count` bars, cut where a bar begins in any case."""
         seconds = seconds_in(bar_size)
         if bar_size in DAY_SIZES and not self.never_closes:
-            # A day is made of the parts of its sessions, and a month has to be made at once.
-            count = max(ceil(count / 4), 32)
+            # A day is made of the parts of its sessions.
+            count = ceil(count / 12)
+        least = _LEAST_PART.get(bar_size) or (
+            _MINUTE if seconds < 60 else _HOUR if seconds <= 3600 else _DAYS
+        )
         while start < end:
-            cut = start + timedelta(seconds=max(60, count * seconds))
+            cut = start + max(least, timedelta(seconds=count * seconds))
             if seconds < 60:
                 cut = cut.replace(second=0, microsecond=0)
             elif seconds <= 3600:

@@ -66,6 +66,11 @@ def historical_data_update(req_id: int, bar: WireBar) -> Message:
     return Plain(values=(90, req_id, *values))
 
 
+def encode_sessions(sessions: Iterable[tuple[str, str, str]]) -> bytes:
+    """Sessions as `HistoricalSchedule` holds them."""
+    return b"".join(encode_fields(session) for session in sessions)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoricalSchedule(Message):
     """Trading sessions: each its start, its end, both in `time_zone`, and the day it belongs to."""
@@ -74,12 +79,15 @@ class HistoricalSchedule(Message):
     start: str
     end: str
     time_zone: str
-    sessions: tuple[tuple[str, str, str], ...]
+    count: int
+    sessions: bytes
+    """`count` sessions, encoded."""
 
     def fields(self, version: int) -> Iterator[Value]:
-        yield from (106, self.req_id, self.start, self.end, self.time_zone, len(self.sessions))
-        for session in self.sessions:
-            yield from session
+        yield from (106, self.req_id, self.start, self.end, self.time_zone, self.count)
+
+    def encode(self, version: int) -> bytes:
+        return encode_fields(self.fields(version)) + self.sessions
 
 
 @dataclass(frozen=True, slots=True)
