@@ -145,7 +145,7 @@ def _packages() -> Check:
         except metadata.PackageNotFoundError:
             missing.append(package)
     if missing:
-        remedy = "install TradeMind anew: pip install --force-reinstall trademind"
+        remedy = "install it anew, in TradeMind's directory: pip install -c .ci/constraints.txt -e ."
         return Check(name=name, ok=False, found=f"{', '.join(missing)} not installed", remedy=remedy)
     if metadata.version("ib_async").partition(".")[0] != IB_ASYNC_MAJOR:
         remedy = f"pip install 'ib_async>={IB_ASYNC_MAJOR}.1,<{int(IB_ASYNC_MAJOR) + 1}'"
