@@ -703,12 +703,13 @@ async def test_no_sequence_of_commands_leaves_a_connection_behind(
     await broker.disconnect()
 
 
-async def test_more_instruments_than_lines(broker: IBKRBroker, proxy: Proxy) -> None:
+async def test_more_instruments_than_lines(proxy: Proxy) -> None:
     """The line that was asked for longest ago makes room; one call never evicts its own."""
     symbols = [instrument.symbol for instrument in LISTED if instrument.sec_type == "STK"][:95]
-    with pytest.raises(Invalid):
-        await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols])
-    await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols[:90]])
-    quotes = await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols[85:]])
+    async with IBKRBroker(port=proxy.port, max_requests_per_second=0) as broker:
+        with pytest.raises(Invalid):
+            await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols])
+        await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols[:90]])
+        quotes = await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in symbols[85:]])
     assert all(quote.bid is not None for quote in quotes)
     assert (proxy.count(1), proxy.count(2)) == (95, 5)
