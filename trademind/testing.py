@@ -371,7 +371,7 @@ class PaperAccount:
         while not condition(self):
             if time.monotonic() > until:
                 raise TimeoutError(f"not so within {timeout:g} seconds; {self!r}")
-            time.sleep(0.002)
+            time.sleep(0.002)  # the gateway is in another thread, and what is awaited has no event
 
     def __repr__(self) -> str:
         return f"{self.id}: positions {self.positions}, orders {self.orders}"

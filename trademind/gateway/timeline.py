@@ -368,6 +368,7 @@ class Timeline:
             try:
                 self._apply(armed, session, fields, fate, is_request=is_request)
             except Exception:
+                # The edge of a scripted step: one that fails ends, and costs no client anything.
                 log.exception(_FAILED, armed.number, armed.step.do)
                 self._give_up(armed)
         self._expire(now)
@@ -410,6 +411,7 @@ class Timeline:
         try:
             self._do(armed.step.do, sessions)
         except Exception:
+            # The edge of a scripted step, as in `_fate`.
             log.exception(_FAILED, armed.number, armed.step.do)
             self._give_up(armed)
         finally:
