@@ -4,10 +4,16 @@
     ├── SettingsError                a setting is wrong; the program does not start
     ├── Unavailable                  nothing can be asked of the broker now (HTTP 503)
     │   ├── GatewayRefused           nothing listens on the port
+    │   │   └── BadAddress           no gateway can ever be there: a setting is wrong
+    │   ├── GatewayTooOld            it speaks an older protocol than this program
     │   ├── ClientIdInUse            IB 326: another program holds the client id
     │   ├── NotSynchronised          connected, but a first snapshot did not come in time
     │   ├── NotConnected             no session at the moment
-    │   └── ConnectionLost           the gateway went away while this call was waiting
+    │   ├── UpstreamLost             IB 1100: the gateway is there, but has lost IB
+    │   ├── GatewaySilent            the connection stands, but the gateway says nothing any more
+    │   ├── ConnectionLost           the gateway went away while this call was waiting
+    │   ├── ShuttingDown             the server is stopping: it takes no new orders
+    │   └── StateNotKept             what must survive a restart cannot be written to disk
     ├── Malformed                    not JSON at all, or JSON that means two things (400)
     ├── MethodNotAllowed             the path exists, the method does not (405)
     ├── TooLarge                     more bytes than any request has a use for (413)
@@ -29,8 +35,12 @@
     │   └── OrderNotWorking          the order is already done
     ├── Refused                      the gateway said no (502), `ib_code` says why
     │   ├── OrderRejected
-    │   └── CancelRejected
-    ├── PacingViolation              IB's historical data limits (429)
+    │   ├── CancelRejected
+    │   ├── NotSubscribed            the login has no subscription for the data asked for
+    │   └── CompetingSession         IB 10197: another session of the login takes the live data
+    ├── PacingViolation              IB's limits on requests in a time (429)
+    ├── TooManySubscriptions         IB's limits on what runs at once, as of market data lines (429)
+    ├── StreamOverrun                a consumer of events fell too far behind (429)
     └── NoAnswer                     no answer by the deadline (504)
         └── OrderOutcomeUnknown      the order may or may not exist: look before retrying
 
@@ -50,22 +60,32 @@ class TradeMindError(Exception):
         detail: What happened and what to do about it, for a human.
         ib_code: IB's error code, where IB gave one.
         extra: Members for the problem document, JSON-ready.
+        retry_after: Seconds, where more is known than what the kind of error says.
     """
 
     code: ClassVar[str] = "error"
     title: ClassVar[str] = "TradeMind error"
     status: ClassVar[int] = 500
     retry_safe: ClassVar[bool] = True
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds for the `Retry-After` header; None where waiting does not help."""
+    advice: ClassVar[str] = ""
+    """What to do about this kind of failure, where its `detail` is about one case of it."""
 
     def __init__(
-        self, detail: str, *, ib_code: int | None = None, extra: Mapping[str, Any] | None = None
+        self,
+        detail: str,
+        *,
+        ib_code: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.ib_code = ib_code
         self.extra: dict[str, Any] = dict(extra or {})
+        if retry_after is not None:
+            self.retry_after = retry_after
 
 
 class SettingsError(TradeMindError):
@@ -78,22 +98,49 @@ class Unavailable(TradeMindError):
     code = "unavailable"
     title = "The broker is not available"
     status = 503
-    retry_after = 2
+    retry_after: int | None = 2
 
 
 class GatewayRefused(Unavailable):
     code = "gateway_refused"
     title = "No gateway listens there"
+    advice = (
+        "Start TWS or IB Gateway with its API enabled on that port, or set TRADEMIND_IBKR__HOST and "
+        "TRADEMIND_IBKR__PORT. The session is opened by itself as soon as something listens."
+    )
+
+
+class BadAddress(GatewayRefused):
+    code = "bad_address"
+    title = "The gateway's address cannot be one"
+    retry_safe = False
+    retry_after = None
+    advice = "Correct TRADEMIND_IBKR__HOST and TRADEMIND_IBKR__PORT, then start again."
+
+
+class GatewayTooOld(Unavailable):
+    code = "gateway_too_old"
+    title = "The gateway is too old"
+    retry_after = 60
+    advice = "Update TWS or IB Gateway to a version of this year."
 
 
 class ClientIdInUse(Unavailable):
     code = "client_id_in_use"
     title = "The client id is in use"
+    advice = (
+        "End the other program that uses this id, or give this one another in TRADEMIND_IBKR__CLIENT_ID. "
+        "After a crash the gateway frees the id by itself within a minute."
+    )
 
 
 class NotSynchronised(Unavailable):
     code = "not_synchronised"
     title = "The session is not synchronised"
+    advice = (
+        "See whether TWS or IB Gateway shows a dialog, is logged in and not still starting. It is tried "
+        "again by itself."
+    )
 
 
 class NotConnected(Unavailable):
@@ -101,9 +148,43 @@ class NotConnected(Unavailable):
     title = "Not connected to a gateway"
 
 
+class UpstreamLost(Unavailable):
+    code = "upstream_lost"
+    title = "The gateway has lost IB"
+    retry_after = 10
+    advice = (
+        "The gateway reconnects to IB by itself; nothing has to be done here. If it lasts, look at the "
+        "machine's network and at IB's system status page."
+    )
+
+
+class GatewaySilent(Unavailable):
+    code = "gateway_silent"
+    title = "The gateway does not answer"
+    retry_after = 5
+    advice = (
+        "The gateway, or the network to it, hangs. It is asked again and again, and reconnected to by "
+        "itself; if that does not help, restart TWS or IB Gateway."
+    )
+
+
 class ConnectionLost(Unavailable):
     code = "connection_lost"
     title = "The gateway went away"
+    advice = "It is connected to again by itself. If it keeps going away, its own log says why."
+
+
+class ShuttingDown(Unavailable):
+    code = "shutting_down"
+    title = "The server is stopping"
+    retry_after = 10
+
+
+class StateNotKept(Unavailable):
+    code = "state_not_kept"
+    title = "The data directory cannot be written"
+    retry_after = 10
+    advice = "Make room in TRADEMIND_DATA_DIR, and see that it may be written to."
 
 
 class Malformed(TradeMindError):
@@ -244,11 +325,41 @@ class CancelRejected(Refused):
     title = "The cancel was rejected"
 
 
+class NotSubscribed(Refused):
+    code = "not_subscribed"
+    title = "Not subscribed to this data"
+    advice = (
+        "Subscribe the login to this data in IB's Client Portal, for use by the API, and share it with the "
+        "paper login; or ask for delayed data."
+    )
+
+
+class CompetingSession(Refused):
+    code = "competing_session"
+    title = "Another session takes the live data"
+    retry_safe = True
+    retry_after = 30
+    advice = "Close the other session of this login or of its live account, then ask again."
+
+
 class PacingViolation(TradeMindError):
     code = "pacing_violation"
-    title = "Too many historical data requests"
+    title = "Too many requests for IB's limits"
     status = 429
     retry_after = 15
+
+
+class TooManySubscriptions(TradeMindError):
+    code = "too_many_subscriptions"
+    title = "Too many subscriptions at once"
+    status = 429
+    advice = "End a subscription that is not needed, here or in another program of this login, and ask again."
+
+
+class StreamOverrun(TradeMindError):
+    code = "stream_overrun"
+    title = "The consumer fell too far behind"
+    status = 429
 
 
 class NoAnswer(TradeMindError):

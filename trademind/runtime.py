@@ -3,12 +3,17 @@
 The only place that knows whether the gateway is TradeMind's own.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+
+from filelock import FileLock, Timeout
 
 from trademind.brokers.base import Broker
 from trademind.brokers.ibkr.client import IBKRBroker
+from trademind.brokers.order_ids import OrderIds
+from trademind.errors import SettingsError
 from trademind.gateway.assembly import paper_gateway
 from trademind.gateway.server import PaperGatewayServer
 from trademind.settings import BrokerKind, Settings
@@ -31,9 +36,11 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     The broker connects in the background, so that the server also starts while its gateway is down.
 
     Raises:
-        SettingsError: the paper account cannot be opened as the settings say.
+        SettingsError: the paper account cannot be opened as the settings say, or another process of this
+            machine has the session.
     """
     async with AsyncExitStack() as stack:
+        stack.enter_context(_only_session(settings))
         ibkr = settings.ibkr
         host, port, gateway = ibkr.host, ibkr.port, None
         if settings.broker is BrokerKind.PAPER:
@@ -51,9 +58,39 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             connect_timeout=ibkr.connect_timeout,
             request_timeout=ibkr.request_timeout,
             order_timeout=ibkr.order_timeout,
+            heartbeat=ibkr.heartbeat,
+            silent_after=ibkr.silent_after,
+            order_ids=OrderIds(settings.data_dir / "order-ids.json"),
             # The limit is IB's; the paper gateway has it unless it is told not to.
             max_requests_per_second=45 if gateway is None or settings.paper.pacing else 0,
         )
         await broker.start()
         stack.push_async_callback(broker.disconnect)
         yield Runtime(settings=settings, broker=broker, gateway=gateway)
+
+
+@contextmanager
+def _only_session(settings: Settings) -> Iterator[None]:
+    """Hold the client id for this process: with two of them, each would take the session away from the other.
+
+    The gateway refuses a second connection with the same id, too, but only says so again and again (326), and
+    a server with two workers would answer half of its requests. A paper account is held by its own lock.
+    """
+    if settings.broker is BrokerKind.PAPER:
+        yield
+        return
+    ibkr, directory = settings.ibkr, settings.data_dir
+    name = re.sub(r"[^\w.-]", "_", f"session-{ibkr.host}-{ibkr.port}-{ibkr.client_id}.lock")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / name, timeout=0).acquire()
+    except Timeout:
+        raise SettingsError(
+            f"client id {ibkr.client_id} at {ibkr.host}:{ibkr.port} is held by another process of TradeMind, "
+            "and a client id has one session. Run one server process (no --workers), or give this one a "
+            "TRADEMIND_IBKR__CLIENT_ID of its own"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"TRADEMIND_DATA_DIR: {directory} cannot be used: {error}") from error
+    with lock:
+        yield

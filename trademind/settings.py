@@ -76,6 +76,20 @@ class IBKRSettings(_Group):
     """Seconds until a question to the gateway counts as unanswered."""
     order_timeout: Seconds = 10.0
     """Seconds until an order without acknowledgement counts as unknown."""
+    heartbeat: Seconds = 5.0
+    """Seconds without a message after which the gateway is asked whether it is there."""
+    silent_after: Seconds = 15.0
+    """Seconds without a message after which it counts as silent; after twice as long it is dropped."""
+
+    @model_validator(mode="after")
+    def _silence_outlasts_a_heartbeat(self) -> Self:
+        if self.silent_after <= self.heartbeat:
+            raise ValueError(
+                f"TRADEMIND_IBKR__SILENT_AFTER is {self.silent_after:g} and TRADEMIND_IBKR__HEARTBEAT "
+                f"{self.heartbeat:g}; a gateway is called silent only after it was asked, so make the "
+                "first the longer one"
+            )
+        return self
 
     @field_validator("account", mode="before")
     @classmethod

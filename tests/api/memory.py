@@ -12,10 +12,13 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from trademind.brokers.base import Broker
+from trademind.brokers.streams import EventStream, Streams
+from trademind.clock import ManualClock
 from trademind.domain import (
     Account,
     Bar,
     BarRequest,
+    Channel,
     Contract,
     ContractDetails,
     ContractMatch,
@@ -54,7 +57,6 @@ READY = SessionInfo(
     trading_allowed=True,
     server_version=178,
     connection_number=1,
-    missing=(),
     last_error=None,
     farms={"usfarm": "ok"},
 )
@@ -116,6 +118,22 @@ class MemoryBroker:
     async def disconnect(self) -> None:
         self.session = replace(self.session, state=SessionState.STOPPED)
 
+    async def reconnect(self) -> None:
+        self._answer()
+        self.session = replace(self.session, state=SessionState.CONNECTING)
+
+    def drain(self) -> None:
+        self.streams.close(NOW, "the server is stopping", self.session.connection_number)
+
+    def stream(self, *channels: Channel) -> EventStream:
+        return self.streams.open(channels, self)
+
+    async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
+        self._answer()
+        return self._find(query)
+
+    def release(self, con_id: int, stream: EventStream) -> None: ...
+
     session: SessionInfo = READY
     failure: Exception | None = None
     account: Account = field(
@@ -145,6 +163,7 @@ class MemoryBroker:
     bar_requests: list[BarRequest] = field(default_factory=list)
     queries: list[ContractQuery] = field(default_factory=list)
     before_place: Callable[[], Any] | None = None
+    streams: Streams = field(default_factory=lambda: Streams(ManualClock(NOW)))
 
     def _answer(self) -> None:
         if self.failure is not None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api.memory import AAPL, NOW, MemoryBroker, make_execution, make_order
-from trademind.domain import Bar, Notice, OrderStatus, Position, SessionState
+from trademind.domain import Bar, Notice, OrderStatus, Position, SessionState, Snapshot
 
 
 async def get(client: httpx.AsyncClient, path: str, **params: Any) -> Any:
@@ -314,14 +314,27 @@ async def test_readiness_says_what_is_missing(
     client: httpx.AsyncClient, broker: MemoryBroker, state: SessionState
 ) -> None:
     broker.session = replace(
-        broker.session, state=state, missing=("positions",), last_error="connection refused"
+        broker.session,
+        state=state,
+        snapshots=(Snapshot("account", True, NOW), Snapshot("positions", False, NOW)),
+        last_error="connection refused",
+        last_error_at=NOW,
+        advice="Start it.",
+        next_attempt_at=NOW,
     )
     answer = await client.get("/readyz")
     body = answer.json()
     assert answer.status_code == 503
-    assert answer.headers["retry-after"] == "2"
+    assert int(answer.headers["retry-after"]) > 0
     assert (body["state"], body["missing"]) == (state.value, ["positions"])
+    assert body["snapshots"][1] == {
+        "name": "positions",
+        "arrived": False,
+        "since": "2026-01-30T15:30:00.250000Z",
+    }
     assert body["last_error"] == "connection refused"
+    assert body["last_error_at"] == body["next_attempt_at"] == "2026-01-30T15:30:00.250000Z"
+    assert body["advice"] == "Start it."
     assert body["retry_safe"] is True
     assert "connection refused" in body["detail"]
 
@@ -339,3 +352,8 @@ async def test_connection(client: httpx.AsyncClient, broker: MemoryBroker) -> No
     assert (body["host"], body["port"], body["client_id"]) == ("127.0.0.1", 4002, 1)
     assert (body["event_loop"], body["nest_asyncio"]) == ("asyncio", False)
     assert body["farms"] == {"usfarm": "ok"}
+
+
+async def test_reconnecting_is_asked_for(client: httpx.AsyncClient, broker: MemoryBroker) -> None:
+    answer = await client.post("/api/system/reconnect")
+    assert (answer.status_code, answer.json()["state"]) == (202, "connecting")

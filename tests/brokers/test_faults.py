@@ -35,6 +35,7 @@ from trademind.errors import (
     PacingViolation,
     Refused,
     TradeMindError,
+    UpstreamLost,
 )
 from trademind.gateway.engine.instruments import INSTRUMENTS as LISTED
 from trademind.gateway.server import PaperGatewayServer
@@ -566,7 +567,7 @@ async def test_orders_are_refused_while_ib_is_lost_upstream(broker: IBKRBroker, 
     """ib-facts 14: ib_async stays connected on 1100 and does not react to it."""
     proxy.error(-1, 1100, "Connectivity between IB and TWS has been lost.")
     await until(lambda: broker.session.state is SessionState.UPSTREAM_LOST)
-    with pytest.raises(NotConnected):
+    with pytest.raises(UpstreamLost):
         await broker.place_order(order())
     assert (await broker.get_account()).total_cash_value == Decimal(100_000)
     assert proxy.count(PLACE_ORDER) == 0
@@ -636,7 +637,7 @@ async def test_ib_lost_during_the_log_on_is_not_overlooked(proxy: Proxy, codes: 
     proxy.from_gateway[MANAGED_ACCOUNTS] = and_lost
     async with IBKRBroker(port=proxy.port) as broker:
         await until(lambda: broker.session.state is SessionState.UPSTREAM_LOST)
-        with pytest.raises(NotConnected):
+        with pytest.raises(UpstreamLost):
             await broker.place_order(order())
     assert proxy.count(PLACE_ORDER) == 0
 

@@ -39,5 +39,7 @@ PlacingDep = Annotated[KeyedLocks, Depends(_placing)]
 
 
 def as_of(session: SessionInfo) -> datetime:
-    """As of when the book is true: now, while the session is ready; otherwise, when it ceased to be."""
-    return datetime.now(UTC) if session.state is SessionState.READY else session.since
+    """As of when the book is true: when the gateway was last heard, or when the session was lost."""
+    if session.state is SessionState.READY or session.state is SessionState.SILENT:
+        return session.last_heard_at or datetime.now(UTC)
+    return session.since

@@ -8,10 +8,12 @@ the gateway goes away, every call that is waiting fails at once.
 from collections.abc import Sequence
 from typing import Protocol
 
+from trademind.brokers.streams import EventStream
 from trademind.domain import (
     Account,
     Bar,
     BarRequest,
+    Channel,
     ContractDetails,
     ContractMatch,
     ContractQuery,
@@ -34,6 +36,23 @@ class Broker(Protocol):
 
     async def disconnect(self) -> None:
         """End the session for good. Calls that wait are told at once; those that come fail."""
+        ...
+
+    async def reconnect(self) -> None:
+        """Give the present connection up and make a new one, without waiting for it."""
+        ...
+
+    def drain(self) -> None:
+        """The program is about to end: refuse new orders and changes with `ShuttingDown`, end every stream.
+        Cancels and reads go on, and so does what is under way."""
+        ...
+
+    def stream(self, *channels: Channel) -> EventStream:
+        """A stream of these channels, and of the quotes it is told to watch. Close it after use.
+
+        It begins with a `Gap` where the session is not ready. What stands now is not part of it: open the
+        stream first and read the present state then, so that nothing falls between the two.
+        """
         ...
 
     async def get_account(self) -> Account:

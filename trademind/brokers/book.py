@@ -74,6 +74,8 @@ class Book:
         self._fills_by_perm_id: dict[int, set[str]] = {}
         self._early_commissions: dict[str, tuple[Decimal, str, Decimal | None]] = {}
         self._order_watchers: list[Callable[[Order], None]] = []
+        self._execution_watchers: list[Callable[[Execution], None]] = []
+        self._account_watchers: list[Callable[[], None]] = []
         self.highest_order_id = 0
         """The highest order id used by this client so far. IB may hand out lower ones after a reconnect, and
         an id that is used again changes the old order instead of making a new one."""
@@ -104,6 +106,8 @@ class Book:
             self._currency = currency
         self._values[tag] = value
         self._as_of = self._clock.now()
+        for watcher in self._account_watchers:
+            watcher()
 
     def set_position(self, position: Position) -> None:
         """Record a holding; a quantity of zero closes it."""
@@ -178,6 +182,14 @@ class Book:
     def watch_orders(self, watcher: Callable[[Order], None]) -> None:
         """Have `watcher` called with every order that changes. It must be quick and must not raise."""
         self._order_watchers.append(watcher)
+
+    def watch_executions(self, watcher: Callable[[Execution], None]) -> None:
+        """Have `watcher` called with every fill, and again when its commission is reported."""
+        self._execution_watchers.append(watcher)
+
+    def watch_account(self, watcher: Callable[[], None]) -> None:
+        """Have `watcher` called when a figure of the account has changed."""
+        self._account_watchers.append(watcher)
 
     def order(self, order_id: str) -> Order | None:
         return self._orders.get(order_id)
@@ -381,9 +393,8 @@ class Book:
             execution = replace(execution, order_id=order.id)
             if order.perm_id is None:
                 order = replace(order, perm_id=execution.perm_id)
-        key = _fill_key(execution.exec_id)
-        self._executions[key] = execution
-        self._fills_by_perm_id.setdefault(execution.perm_id, set()).add(key)
+        self._fills_by_perm_id.setdefault(execution.perm_id, set()).add(_fill_key(execution.exec_id))
+        self._record(execution)
         if order is not None:
             self._settle(order)
 
@@ -397,11 +408,16 @@ class Book:
             if len(self._early_commissions) > MAX_EARLY_COMMISSIONS:
                 del self._early_commissions[next(iter(self._early_commissions))]
             return
-        self._executions[_fill_key(exec_id)] = replace(
-            execution, commission=commission, commission_currency=currency, realized_pnl=realized_pnl
+        self._record(
+            replace(execution, commission=commission, commission_currency=currency, realized_pnl=realized_pnl)
         )
         if order := self.order_of(execution.client_id, execution.ib_order_id, execution.perm_id):
             self._settle(order)
+
+    def _record(self, execution: Execution) -> None:
+        self._executions[_fill_key(execution.exec_id)] = execution
+        for watcher in self._execution_watchers:
+            watcher(execution)
 
     def executions(self) -> tuple[Execution, ...]:
         """All fills, newest first, each with the id of its order where the book has it."""

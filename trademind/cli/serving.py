@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,12 +23,16 @@ from trademind.errors import TradeMindError
 from trademind.runtime import open_runtime
 from trademind.settings import BrokerKind, Settings
 
+WS_MAX_SIZE = 64 * 1024
+"""Bytes of a command that a client of the stream may send."""
 FIRST_SESSION = 5.0
 """Seconds the banner waits for the session, so that it can say which account it is."""
-DRAIN_AFTER = 2.0
+STREAMS_END = 0.2
+"""Seconds for the streams' clients to be told, before the sockets are closed."""
+DRAIN_AFTER = 1.5
 """Seconds that requests under way get to finish at shutdown; then the session ends and tells them so."""
-GRACE = 5
-"""Seconds after which what is still there is cut off."""
+GRACE = 3
+"""Seconds after which what is still there is cut off. All of it together stays under five."""
 
 
 def serve(settings: Settings, sock: socket.socket, as_json: bool) -> None:
@@ -64,12 +69,16 @@ def serve(settings: Settings, sock: socket.socket, as_json: bool) -> None:
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
+        ws_max_size=WS_MAX_SIZE,
     )
     server = _Server(config, lambda: _announce(settings, sock, opened[0].broker.session, as_json), opened)
+    # uvicorn shuts down in order and then raises the signal once more, for whoever had asked for it before:
+    # here that is nobody, as a server that was told to stop and has done so has not failed.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         server.run(sockets=[sock])
     except KeyboardInterrupt:
-        # Ctrl-C is how a server is stopped; uvicorn has shut down in order and passes the signal on.
+        # Ctrl-C is how a server is stopped, too.
         return
     except SystemExit as stopped:
         if failures:
@@ -97,6 +106,9 @@ class _Server(uvicorn.Server):
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        broker = self._opened[0].broker
+        broker.drain()
+        await asyncio.sleep(STREAMS_END)
         tasks = Tasks()
         tasks.spawn(self._drain(), name="drain")
         await super().shutdown(sockets)

@@ -4,11 +4,12 @@ Money, order prices and quantities are `Decimal`; times are aware and in UTC; un
 """
 
 from trademind.domain.account import Account, DataSource, PnL, Position
+from trademind.domain.events import Channel, Event, Gap, Resumed
 from trademind.domain.executions import Execution
 from trademind.domain.instruments import Contract, ContractDetails, ContractMatch, ContractQuery, SecType
 from trademind.domain.market import Bar, BarRequest, DataType, Quote
+from trademind.domain.notices import Notice
 from trademind.domain.orders import (
-    Notice,
     Order,
     OrderChange,
     OrderRequest,
@@ -17,19 +18,22 @@ from trademind.domain.orders import (
     Side,
     TimeInForce,
 )
-from trademind.domain.session import SessionInfo, SessionState
+from trademind.domain.session import SessionInfo, SessionState, Snapshot
 
 __all__ = [
     "Account",
     "Bar",
     "BarRequest",
+    "Channel",
     "Contract",
     "ContractDetails",
     "ContractMatch",
     "ContractQuery",
     "DataSource",
     "DataType",
+    "Event",
     "Execution",
+    "Gap",
     "Notice",
     "Order",
     "OrderChange",
@@ -39,9 +43,11 @@ __all__ = [
     "PnL",
     "Position",
     "Quote",
+    "Resumed",
     "SecType",
     "SessionInfo",
     "SessionState",
     "Side",
+    "Snapshot",
     "TimeInForce",
 ]

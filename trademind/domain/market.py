@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from trademind.domain.instruments import Contract
+from trademind.domain.notices import Notice
 from trademind.errors import Invalid
 
 
@@ -42,7 +43,9 @@ class Quote:
     close: float | None = None
     last_time: datetime | None = None
     stale: bool = False
-    """No longer updated: the line is down or the subscription failed."""
+    """No longer updated: the connection, IB or the data farm is lost, or the subscription failed."""
+    notices: tuple[Notice, ...] = ()
+    """What IB said about the subscription: delayed data instead of live, a subscription that is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from trademind.domain.instruments import Contract, ContractQuery, SecType
+from trademind.domain.notices import Notice
 from trademind.errors import Invalid
 
 MAX_QUANTITY = Decimal(100_000_000)
@@ -287,15 +288,6 @@ def is_key(text: object) -> bool:
     if not isinstance(text, str) or text.startswith(FOREIGN):
         return False
     return 1 <= len(text) <= 40 and text.isascii() and all(c.isalnum() or c in "._:-" for c in text)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """Something IB said about an order that did not change its status."""
-
-    time: datetime
-    ib_code: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

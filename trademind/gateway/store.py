@@ -87,7 +87,7 @@ class AccountStore:
         except Timeout as error:
             raise SettingsError(
                 f"TRADEMIND_DATA_DIR: the paper account in {self._directory} is in use by another process; "
-                "stop that one or choose another directory"
+                "stop that one, run one server process (no --workers), or choose another directory"
             ) from error
         except OSError as error:
             raise SettingsError(

@@ -4,11 +4,11 @@ from fastapi import APIRouter
 
 import trademind
 from trademind.api.deps import BrokerDep
-from trademind.api.schemas.base import time
+from trademind.api.schemas.base import time, time_or_none
 from trademind.api.schemas.problem import problems
-from trademind.api.schemas.system import HealthOut, ReadyOut
+from trademind.api.schemas.system import HealthOut, ReadyOut, snapshots_of
 from trademind.domain import SessionInfo, SessionState
-from trademind.errors import NotConnected, NotSynchronised, Unavailable
+from trademind.errors import GatewaySilent, NotConnected, NotSynchronised, Unavailable, UpstreamLost
 
 router = APIRouter(tags=["health"])
 
@@ -33,7 +33,11 @@ def _not_ready(session: SessionInfo) -> Unavailable:
         "state": session.state.value,
         "since": time(session.since),
         "missing": list(session.missing),
+        "snapshots": [snapshot.model_dump() for snapshot in snapshots_of(session)],
         "last_error": session.last_error,
+        "last_error_at": time_or_none(session.last_error_at),
+        "advice": session.advice,
+        "next_attempt_at": time_or_none(session.next_attempt_at),
     }
     where = f"{session.host}:{session.port}"
     reason = f"; last error: {session.last_error}" if session.last_error else ""
@@ -42,6 +46,8 @@ def _not_ready(session: SessionInfo) -> Unavailable:
             missing = ", ".join(session.missing) or "the first snapshots"
             return NotSynchronised(f"waiting for {missing} from {where}{reason}", extra=extra)
         case SessionState.UPSTREAM_LOST:
-            return Unavailable(f"the gateway at {where} has lost its connection to IB{reason}", extra=extra)
+            return UpstreamLost(f"the gateway at {where} has lost its connection to IB{reason}", extra=extra)
+        case SessionState.SILENT:
+            return GatewaySilent(f"the gateway at {where} does not answer{reason}", extra=extra)
         case _:
             return NotConnected(f"no session with {where}{reason}", extra=extra)

@@ -23,3 +23,14 @@ async def connection(broker: BrokerDep, settings: SettingsDep) -> ConnectionOut:
         nest_asyncio=hasattr(asyncio, "_nest_patched"),
         as_of=datetime.now(UTC),
     )
+
+
+@router.post("/reconnect", status_code=202, responses=problems())
+async def reconnect(broker: BrokerDep, settings: SettingsDep) -> ConnectionOut:
+    """Give the present connection up and make a new one. What becomes of it is told by `/connection`.
+
+    Calls that wait are told at once, and orders without an acknowledgement become `unknown` until IB has
+    listed them, so this is for a session that is stuck, or one that had given up.
+    """
+    await broker.reconnect()
+    return await connection(broker, settings)

@@ -55,6 +55,10 @@ def time(value: datetime) -> str:
     return value.astimezone(UTC).isoformat()[:-6] + "Z"
 
 
+def time_or_none(value: datetime | None) -> str | None:
+    return None if value is None else time(value)
+
+
 def number(value: float | None) -> float | None:
     """Market data: JSON knows neither NaN nor infinity, so what is not a number is unknown."""
     return value if value is not None and isfinite(value) else None

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import ConfigDict, Field
 
 from trademind.api.schemas.base import Out, Time, number, time
+from trademind.api.schemas.notices import NoticeOut
 from trademind.domain import Bar, ContractMatch, DataType, Quote, SecType
 
 
@@ -28,7 +29,10 @@ class QuoteOut(Out):
     close: float | None = Field(description="The previous day's close.")
     last_time: Time | None
     data_type: DataType | None
-    stale: bool = Field(description="No longer updated: the line is down or the subscription failed.")
+    stale: bool = Field(
+        description="No longer updated: the session, IB or the data farm is lost, or IB refused the line."
+    )
+    notices: list[NoticeOut] = Field(description="What IB said about this market data line.")
     as_of: Time | None
 
     @classmethod
@@ -53,6 +57,7 @@ class QuoteOut(Out):
             last_time=None if quote.last_time is None else time(quote.last_time),
             data_type=quote.data_type,
             stale=quote.stale,
+            notices=[NoticeOut.of(notice) for notice in quote.notices],
             as_of=None if quote.as_of is None else time(quote.as_of),
         )
 

@@ -21,10 +21,10 @@ from trademind.api.schemas.base import (
     quantity,
     time,
 )
+from trademind.api.schemas.notices import NoticeOut
 from trademind.api.schemas.portfolio import SnapshotOut
 from trademind.domain import (
     Execution,
-    Notice,
     Order,
     OrderChange,
     OrderRequest,
@@ -118,18 +118,6 @@ class OrderChangeIn(In):
         """The change in the domain's terms. Raises `Invalid`."""
         fields: dict[str, Any] = self.model_dump()
         return OrderChange(**fields)
-
-
-class NoticeOut(Out):
-    """Something IB said about the order that did not change its status."""
-
-    time: Time
-    ib_code: int
-    message: str
-
-    @classmethod
-    def of(cls, notice: Notice) -> Self:
-        return cls(time=time(notice.time), ib_code=notice.ib_code, message=notice.message)
 
 
 _ORDER: JsonDict = {

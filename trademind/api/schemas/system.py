@@ -5,7 +5,8 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from trademind.api.schemas.base import Out, Time, time
+from trademind.api.schemas.base import Out, Time, time, time_or_none
+from trademind.api.schemas.notices import NoticeOut
 from trademind.domain import DataSource, SessionInfo, SessionState
 
 
@@ -19,6 +20,21 @@ class ReadyOut(Out):
     account_id: str | None
     source: DataSource | None
     since: Time
+
+
+class SessionSnapshotOut(Out):
+    """One of the things that must be in before the session is ready."""
+
+    name: str
+    arrived: bool
+    since: Time = Field(description="When it arrived, or since when it is waited for.")
+
+
+def snapshots_of(session: SessionInfo) -> list[SessionSnapshotOut]:
+    return [
+        SessionSnapshotOut(name=snapshot.name, arrived=snapshot.arrived, since=time(snapshot.since))
+        for snapshot in session.snapshots
+    ]
 
 
 class ConnectionOut(Out):
@@ -42,8 +58,21 @@ class ConnectionOut(Out):
                     "server_version": 178,
                     "connection_number": 1,
                     "missing": [],
+                    "snapshots": [
+                        {"name": "account", "arrived": True, "since": "2026-01-30T15:29:59Z"},
+                        {"name": "positions", "arrived": True, "since": "2026-01-30T15:29:59Z"},
+                        {"name": "open_orders", "arrived": True, "since": "2026-01-30T15:29:59Z"},
+                        {"name": "executions", "arrived": True, "since": "2026-01-30T15:29:59Z"},
+                        {"name": "completed_orders", "arrived": True, "since": "2026-01-30T15:29:59Z"},
+                    ],
                     "last_error": None,
+                    "last_error_at": None,
+                    "advice": None,
+                    "next_attempt_at": None,
+                    "last_heard_at": "2026-01-30T15:29:59Z",
                     "farms": {"usfarm": "ok"},
+                    "queued": {"cancel": 0, "order": 0, "account": 0, "data": 0},
+                    "notices": [],
                     "event_loop": "uvloop",
                     "nest_asyncio": False,
                     "as_of": "2026-01-30T15:30:00Z",
@@ -66,8 +95,17 @@ class ConnectionOut(Out):
     server_version: int | None
     connection_number: int
     missing: list[str] = Field(description="The snapshots that are not in yet.")
+    snapshots: list[SessionSnapshotOut]
     last_error: str | None
+    last_error_at: Time | None
+    advice: str | None = Field(description="What you can do about the last error.")
+    next_attempt_at: Time | None = Field(description="When a connection is tried next.")
+    last_heard_at: Time | None = Field(description="When the gateway last sent anything.")
     farms: dict[str, str] = Field(description="Health of IB's data farms by name.")
+    queued: dict[str, int] = Field(
+        description="Messages that wait for their turn within IB's 50 a second, by priority."
+    )
+    notices: list[NoticeOut] = Field(description="What IB said of late about no request and no order.")
     event_loop: str = Field(description="The event loop the server runs on: asyncio or uvloop.")
     nest_asyncio: bool = Field(description="Has something patched asyncio? It must not be.")
     as_of: Time
@@ -97,8 +135,15 @@ class ConnectionOut(Out):
             server_version=session.server_version,
             connection_number=session.connection_number,
             missing=list(session.missing),
+            snapshots=snapshots_of(session),
             last_error=session.last_error,
+            last_error_at=time_or_none(session.last_error_at),
+            advice=session.advice,
+            next_attempt_at=time_or_none(session.next_attempt_at),
+            last_heard_at=time_or_none(session.last_heard_at),
             farms=dict(session.farms),
+            queued=dict(session.queued),
+            notices=[NoticeOut.of(notice) for notice in session.notices],
             event_loop=event_loop,
             nest_asyncio=nest_asyncio,
             as_of=time(as_of),

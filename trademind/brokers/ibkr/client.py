@@ -7,16 +7,19 @@ from typing import Self
 
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr.contracts import Contracts
-from trademind.brokers.ibkr.history import fetch_bars
+from trademind.brokers.ibkr.history import History
 from trademind.brokers.ibkr.market_data import MAX_LINES, Quotes
 from trademind.brokers.ibkr.orders import Orders
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.brokers.ibkr.supervisor import Supervisor
+from trademind.brokers.order_ids import OrderIds
+from trademind.brokers.streams import EventStream, Streams
 from trademind.clock import Clock, SystemClock
 from trademind.domain import (
     Account,
     Bar,
     BarRequest,
+    Channel,
     ContractDetails,
     ContractMatch,
     ContractQuery,
@@ -52,7 +55,10 @@ class IBKRBroker:
         connect_timeout: Seconds for a connection with all its first snapshots.
         request_timeout: Seconds for the answer to a question.
         order_timeout: Seconds for the acknowledgement of an order.
-        max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit.
+        heartbeat: Seconds without a message after which the gateway is asked whether it is there.
+        silent_after: Seconds without a message after which it counts as silent; above `heartbeat`.
+        max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history.
+        order_ids: Where the order ids that were used are remembered; by default for the life of this object.
     """
 
     def __init__(
@@ -67,9 +73,14 @@ class IBKRBroker:
         connect_timeout: float = 10.0,
         request_timeout: float = 15.0,
         order_timeout: float = 10.0,
+        heartbeat: float = 5.0,
+        silent_after: float = 15.0,
         max_requests_per_second: int = 45,
+        order_ids: OrderIds | None = None,
         clock: Clock | None = None,
     ) -> None:
+        if not 0 < heartbeat < silent_after:
+            raise ValueError("silent_after has to be longer than heartbeat, and both above 0")
         clock = clock or SystemClock()
         options = SessionOptions(
             host=host,
@@ -81,12 +92,18 @@ class IBKRBroker:
             connect_timeout=connect_timeout,
             request_timeout=request_timeout,
             order_timeout=order_timeout,
+            heartbeat=heartbeat,
+            silent_after=silent_after,
             max_requests_per_second=max_requests_per_second,
         )
         self._book = Book(clock, client_id)
+        self._streams = Streams(clock)
         self._contracts = Contracts(self._session)
-        self._quotes = Quotes(self._session, clock)
-        self._orders = Orders(self._session, self._book, self._contracts, clock, client_id)
+        self._quotes = Quotes(self._session, self._contracts, clock)
+        self._history = History(self._session, is_paced=max_requests_per_second > 0)
+        self._orders = Orders(
+            self._session, self._session_for_orders, self._book, self._contracts, clock, client_id
+        )
         self._supervisor = Supervisor(
             options,
             self._book,
@@ -94,18 +111,28 @@ class IBKRBroker:
                 order_error=self._orders.on_error,
                 line_error=self._quotes.on_error,
                 tickers=self._quotes.on_tickers,
-                lost=self._on_lost,
+                farm=self._quotes.on_farm,
+                interrupted=self._on_interruption,
             ),
             clock,
+            self._streams,
+            order_ids or OrderIds(),
             on_ready=self._quotes.restore,
+            on_stale=self._quotes.mark_stale,
         )
+        self._book.watch_orders(lambda order: self._streams.publish(Channel.ORDERS, order))
+        self._book.watch_executions(lambda fill: self._streams.publish(Channel.EXECUTIONS, fill))
+        self._book.watch_account(lambda: self._streams.touch(Channel.ACCOUNT, self._book.account))
 
     def _session(self) -> Session:
         return self._supervisor.session()
 
-    def _on_lost(self, error: TradeMindError) -> None:
-        self._orders.connection_lost(error)
-        self._quotes.connection_lost(error)
+    def _session_for_orders(self) -> Session:
+        return self._supervisor.session_for_orders()
+
+    def _on_interruption(self, error: TradeMindError) -> None:
+        self._orders.interrupted(error)
+        self._quotes.interrupted(error)
 
     # The session -------------------------------------------------------------------------------
 
@@ -132,8 +159,18 @@ class IBKRBroker:
     async def disconnect(self) -> None:
         """Close the session and stop reconnecting. Calls that wait fail with `NotConnected`."""
         await self._supervisor.close()
-        await self._orders.close()
-        await self._contracts.close()
+        self._quotes.close()
+        await asyncio.gather(self._orders.close(), self._contracts.close(), self._history.close())
+
+    async def reconnect(self) -> None:
+        """Give the present connection up and make a new one, without waiting for it."""
+        await self._supervisor.reconnect()
+
+    def drain(self) -> None:
+        """The program is about to end: refuse new orders and changes with `ShuttingDown`, end every stream.
+        Cancels and reads go on, and so does what is under way."""
+        self._orders.stop_taking()
+        self._supervisor.end_streams("the server is stopping")
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -205,10 +242,15 @@ class IBKRBroker:
 
     async def get_bars(self, query: ContractQuery, request: BarRequest) -> tuple[Bar, ...]:
         details = await self._contracts.qualify(query)
-        return await fetch_bars(self._session, details.contract, request)
+        return await self._history.fetch(details.contract, request)
 
     async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:
         return await self._contracts.search(text)
 
     async def qualify(self, query: ContractQuery) -> ContractDetails:
         return await self._contracts.qualify(query)
+
+    # Events ------------------------------------------------------------------------------------
+
+    def stream(self, *channels: Channel) -> EventStream:
+        return self._streams.open(channels, self._quotes)

@@ -21,6 +21,7 @@ from trademind.domain import (
     DataSource,
     DataType,
     Execution,
+    Notice,
     OrderRequest,
     OrderStatus,
     Quote,
@@ -229,7 +230,14 @@ def to_execution(contract: ib_async.Contract, execution: ib_async.Execution) -> 
 DATA_TYPES = {1: DataType.LIVE, 2: DataType.FROZEN, 3: DataType.DELAYED, 4: DataType.DELAYED_FROZEN}
 
 
-def to_quote(contract: Contract, ticker: ib_async.Ticker, *, as_of: datetime | None, stale: bool) -> Quote:
+def to_quote(
+    contract: Contract,
+    ticker: ib_async.Ticker,
+    *,
+    as_of: datetime | None,
+    stale: bool,
+    notices: tuple[Notice, ...] = (),
+) -> Quote:
     return Quote(
         contract=contract,
         as_of=as_of,
@@ -247,6 +255,7 @@ def to_quote(contract: Contract, ticker: ib_async.Ticker, *, as_of: datetime | N
         close=_price_or_none(ticker.close),
         last_time=ticker.lastTimestamp,
         stale=stale,
+        notices=notices,
     )
 
 

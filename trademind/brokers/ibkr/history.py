@@ -1,46 +1,180 @@
-"""Historical bars."""
+"""Historical bars: asked for once, however many want them, and never faster than IB allows.
 
+Requests that are the same share one answer while it is on its way, and for fifteen seconds after, within
+which IB would refuse them. Those that IB's limits hold back wait here in a queue, of which each knows how
+long it is; one that would wait for longer than its deadline is refused at once, with the time to come back.
+"""
+
+import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
+from trademind.aio import Tasks
 from trademind.brokers.ibkr import convert
+from trademind.brokers.ibkr.history_pacing import HistoryPacing, Wanted, is_limited, weight_of
+from trademind.brokers.ibkr.pacing import too_many
 from trademind.brokers.ibkr.session import Session
 from trademind.domain import Bar, BarRequest, Contract
-from trademind.errors import Refused
+from trademind.errors import PacingViolation, Refused, TradeMindError
+
+IN_FLIGHT: Final = 48
+"""Requests under way at once. IB allows 50 of one client; the rest is for what it has not noticed yet."""
+FRESH_FOR: Final = 15.0
+"""Seconds that an answer is good for the same question."""
+KEPT: Final = 200
+"""Answers kept for that long; some 10 MB if they are long ones."""
 
 _NO_DATA = "query returned no data"
 
+_Key = tuple[int, str, BarRequest]
+_Bars = tuple[Bar, ...]
 
-async def fetch_bars(
-    session: Callable[[], Session], contract: Contract, request: BarRequest
-) -> tuple[Bar, ...]:
-    """Bars of one request, oldest first; none where the market has none.
 
-    Raises:
-        Refused, PacingViolation, Unavailable, NoAnswer.
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A request that the limits hold back."""
+
+    wanted: Wanted
+    may_go: asyncio.Event
+
+
+class History:
+    """The history desk.
+
+    Args:
+        session: Gives a session that is ready, or raises what there is to say instead.
+        is_paced: Whether the gateway has IB's limits.
     """
-    connection = session()
-    wanted = convert.to_ib_reference(contract)
-    end = request.end.strftime("%Y%m%d-%H:%M:%S") if request.end else ""
-    seconds_since_epoch = 2  # the format that leaves no doubt about time zones
-    try:
-        bars = await connection.requests.ask(
-            f"bars of {contract.symbol}",
-            lambda req_id: connection.ib.client.reqHistoricalData(
-                req_id,
-                wanted,
-                end,
-                request.duration,
-                request.bar_size,
-                request.what_to_show,
-                request.use_rth,
-                seconds_since_epoch,
-                False,
-                [],
-            ),
-            contract=wanted,
-        )
-    except Refused as error:
-        if error.ib_code == 162 and _NO_DATA in error.detail:
-            return ()
-        raise
-    return tuple(convert.to_bar(bar) for bar in bars)
+
+    def __init__(self, session: Callable[[], Session], *, is_paced: bool) -> None:
+        self._session = session
+        self._is_paced = is_paced
+        self._pacing = HistoryPacing()
+        self._held: list[_Held] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._under_way: dict[_Key, asyncio.Task[_Bars]] = {}
+        self._answers: OrderedDict[_Key, tuple[float, _Bars]] = OrderedDict()
+        self._tasks = Tasks()
+
+    async def fetch(self, contract: Contract, request: BarRequest) -> _Bars:
+        """Bars of one request, oldest first; none where the market has none.
+
+        Raises:
+            PacingViolation: it would have to wait for too long; with its place in the queue.
+            Refused, Unavailable, NoAnswer.
+        """
+        key = (contract.con_id, contract.exchange, request)
+        answered_at, bars = self._answers.get(key, (float("-inf"), ()))
+        if asyncio.get_running_loop().time() - answered_at < FRESH_FOR:
+            return bars
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._tasks.spawn(
+                self._fetch(key, contract, request),
+                name=f"bars of {contract.symbol}",
+                expected=TradeMindError,
+            )
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _fetch(self, key: _Key, contract: Contract, request: BarRequest) -> _Bars:
+        what = f"bars of {contract.symbol}"
+        patience = self._session().options.request_timeout
+        try:
+            async with asyncio.timeout(patience):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise too_many(what, IN_FLIGHT, patience) from None
+        try:
+            if self._is_paced and is_limited(request.bar_size):
+                await self._until_allowed(what, key, contract, request, patience)
+            bars = await self._ask(what, contract, request)
+        finally:
+            self._slots.release()
+        self._answers[key] = (asyncio.get_running_loop().time(), bars)
+        self._answers.move_to_end(key)
+        if len(self._answers) > KEPT:
+            self._answers.popitem(last=False)
+        return bars
+
+    async def _until_allowed(
+        self, what: str, key: _Key, contract: Contract, request: BarRequest, patience: float
+    ) -> None:
+        subject = (contract.con_id, contract.exchange, request.what_to_show)
+        held = _Held(Wanted(key, subject, weight_of(request.what_to_show)), asyncio.Event())
+        ahead = sum(other.wanted.weight for other in self._held)
+        wait = self._pacing.wait(asyncio.get_running_loop().time(), held.wanted, ahead)
+        if wait > patience:
+            raise too_many(what, len(self._held), wait)
+        self._held.append(held)
+        self._let_go()
+        try:
+            async with asyncio.timeout(patience):
+                await held.may_go.wait()
+        except TimeoutError:
+            raise too_many(what, len(self._held), patience) from None
+        finally:
+            if held in self._held:
+                self._held.remove(held)
+
+    def _let_go(self) -> None:
+        """Let those go that may, in the order in which they came; and look again when the next may."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        now, waits = loop.time(), []
+        for held in list(self._held):
+            wait = self._pacing.wait(now, held.wanted)
+            if wait > 0:
+                waits.append(wait)
+            else:
+                self._pacing.count(now, held.wanted)
+                self._held.remove(held)
+                held.may_go.set()
+        if waits:
+            self._timer = loop.call_later(min(waits), self._let_go)
+
+    async def _ask(self, what: str, contract: Contract, request: BarRequest) -> _Bars:
+        session = self._session()
+        wanted = convert.to_ib_reference(contract)
+        end = request.end.strftime("%Y%m%d-%H:%M:%S") if request.end else ""
+        seconds_since_epoch = 2  # the format that leaves no doubt about time zones
+        try:
+            bars = await session.requests.ask(
+                what,
+                lambda req_id: session.ib.client.reqHistoricalData(
+                    req_id,
+                    wanted,
+                    end,
+                    request.duration,
+                    request.bar_size,
+                    request.what_to_show,
+                    request.use_rth,
+                    seconds_since_epoch,
+                    False,
+                    [],
+                ),
+                contract=wanted,
+                give_up=session.ib.client.cancelHistoricalData,
+            )
+        except PacingViolation as error:
+            if error.ib_code is not None:
+                self._pacing.penalise(asyncio.get_running_loop().time())
+            raise
+        except Refused as error:
+            if error.ib_code == 162 and _NO_DATA in error.detail:
+                return ()
+            raise
+        return tuple(convert.to_bar(bar) for bar in bars)
+
+    async def close(self) -> None:
+        """End the questions under way; with the connection closed they have failed already."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self._tasks.cancel_all()

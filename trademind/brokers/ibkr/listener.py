@@ -8,6 +8,7 @@ What stays with ib_async is the socket, the protocol, the end markers of request
 """
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,7 +23,6 @@ log = logging.getLogger(__name__)
 class Sink(Protocol):
     """Who listens. Every method runs inside the socket's callback: quick, and without awaiting."""
 
-    def on_error(self, req_id: int, code: int, message: str) -> None: ...
     def on_open_order(self, contract: ib_async.Contract, order: ib_async.Order) -> None: ...
     def on_completed_order(
         self, contract: ib_async.Contract, order: ib_async.Order, state: ib_async.OrderState
@@ -49,12 +49,13 @@ class Sink(Protocol):
 class Listener(Wrapper):
     """ib_async's wrapper, with what it would make of orders, fills and figures left out."""
 
-    def __init__(self, ib: ib_async.IB, sink: Sink) -> None:
+    def __init__(self, ib: ib_async.IB, sink: Sink, on_error: Callable[[int, int, str], None]) -> None:
         super().__init__(ib)
         self._sink = sink
+        self._on_error = on_error
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
-        self._sink.on_error(reqId, errorCode, errorString)
+        self._on_error(reqId, errorCode, errorString)
 
     def openOrder(
         self,
@@ -139,11 +140,12 @@ def _with_utc_time(fields: list[str]) -> list[str]:
 
 
 class SessionIB(ib_async.IB):
-    """An `IB` for one connection, heard by a sink."""
+    """An `IB` for one connection: what it states goes to a sink, and its errors to `on_error`, which is given
+    the request id, the code and the message."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, on_error: Callable[[int, int, str], None]) -> None:
         super().__init__()
-        self.wrapper = Listener(self, sink)
+        self.wrapper = Listener(self, sink, on_error)
         self.client = Client(self.wrapper)
         self.client.apiEnd += self.disconnectedEvent
         decoder = self.client.decoder

@@ -1,60 +1,90 @@
 """Quotes: one market data line per instrument, however often it is asked for.
 
 The first question about an instrument subscribes; from then on its quote is read from memory. Lines are
-scarce (100 per IB login), so the one that was asked for longest ago makes room for a new one. Lines belong
-to a connection; on a new one the instruments are subscribed again.
+scarce (100 per IB login), so the one that was asked for longest ago makes room for a new one, unless a stream
+holds it. Lines belong to a connection: on a new one, and when IB has dropped them, the instruments are
+subscribed again, one by one as pacing allows. What cannot be vouched for is marked as stale.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 import ib_async
 
 from trademind.brokers.ibkr import convert
-from trademind.brokers.ibkr.codes import Severity, code_of, error_from
+from trademind.brokers.ibkr.codes import COMPETING_SESSION, Severity, code_of, error_from
+from trademind.brokers.ibkr.contracts import Contracts
+from trademind.brokers.ibkr.pacing import Priority, Turn
 from trademind.brokers.ibkr.session import Session
+from trademind.brokers.streams import EventStream
 from trademind.clock import Clock
-from trademind.domain import Contract, Quote
+from trademind.domain import Channel, Contract, ContractQuery, Notice, Quote
 from trademind.errors import PacingViolation, TradeMindError
 
-MAX_LINES = 90
+MAX_LINES: Final = 90
 """Lines used of the 100 that IB grants a login by default; the rest is left to the user's own TWS."""
 
-QUOTE_WAIT = 3.0
+QUOTE_WAIT: Final = 3.0
 """Seconds that the first question about an instrument waits for a full quote."""
 
+FARM_GRACE: Final = 5.0
+"""Seconds after a data farm is back in which its ticks come again by themselves, if they do."""
 
-@dataclass(slots=True)
+COMPETING_RETRY: Final = 30.0
+"""Seconds until a line is asked for again that another session of the login has taken (10197): IB gives no
+sign when the other one ends."""
+
+MAX_NOTICES: Final = 5
+"""Notices kept for each line."""
+
+
+@dataclass(slots=True, eq=False)
 class _Line:
     contract: Contract
     ticker: ib_async.Ticker
     req_id: int
-    filled: asyncio.Event
+    turn: Turn
+    """The subscription's place in the queue to the gateway."""
+    filled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when bid, ask and last are all in, or when the line has failed."""
     as_of: datetime | None = None
     """When the last tick came; None before the first."""
+    is_in_doubt: bool = False
+    """A data farm has broken since the last tick."""
     error: TradeMindError | None = None
+    """What IB refused it with."""
+    interruption: TradeMindError | None = None
+    """Why whoever waits for the first quote waits in vain."""
+    notices: tuple[Notice, ...] = ()
     waiting: int = 0
     """How many callers wait for the first quote: a line with waiters is not given up for another."""
+    watchers: set[EventStream] = field(default_factory=set)
+    """The streams that hold it: it is not given up at all."""
     is_incomplete: bool = False
     """The wait for a full quote was used up once; nobody waits again."""
 
-    def quote(self) -> Quote:
-        return convert.to_quote(self.contract, self.ticker, as_of=self.as_of, stale=self.error is not None)
-
 
 class Quotes:
-    """The quote desk."""
+    """The quote desk. `session` gives a session that is ready, or raises what there is to say instead."""
 
-    def __init__(self, session: Callable[[], Session], clock: Clock) -> None:
+    def __init__(self, session: Callable[[], Session], contracts: Contracts, clock: Clock) -> None:
         self._session = session
+        self._contracts = contracts
         self._clock = clock
         self._lines: OrderedDict[int, _Line] = OrderedDict()
         """By con id, the one asked for longest ago first."""
         self._by_req_id: dict[int, _Line] = {}
+        self._is_stale = False
+        """Whether the session itself cannot be vouched for."""
+        self._broken_farms: set[str] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
+
+    # Asking ------------------------------------------------------------------------------------
 
     async def get(self, contracts: Sequence[Contract]) -> tuple[Quote, ...]:
         """The latest quotes, in the order asked. What has not come in `QUOTE_WAIT` seconds is None.
@@ -62,7 +92,7 @@ class Quotes:
         Raises:
             Unavailable: the session is not ready, or ended meanwhile.
             Refused: IB refused market data for one of them.
-            PacingViolation: every line is taken by somebody who waits for a first quote.
+            PacingViolation: every line is taken by somebody who waits for a first quote, or by a stream.
         """
         session = self._session()
         lines: list[_Line] = []
@@ -76,13 +106,13 @@ class Quotes:
             for line in lines:
                 line.waiting -= 1
         for line in lines:
+            if line.interruption is not None:
+                raise line.interruption
             if line.error is not None:
-                if self._lines.get(line.contract.con_id) is line:
-                    del self._lines[line.contract.con_id]
-                    if line.req_id in self._by_req_id:
-                        self._cancel(session, line)
+                if self._lines.get(line.contract.con_id) is line and not line.watchers:
+                    self._drop(session, line)
                 raise line.error
-        return tuple(line.quote() for line in lines)
+        return tuple(self._quote(line) for line in lines)
 
     async def _first_quotes(self, lines: Sequence[_Line]) -> None:
         if not lines or all(line.is_incomplete for line in lines):
@@ -94,16 +124,47 @@ class Quotes:
             for line in lines:
                 line.is_incomplete = not line.filled.is_set()
 
+    async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
+        """Follow an instrument for `stream`. Raises as `get` does."""
+        contract = (await self._contracts.qualify(query)).contract
+        line = self._line(self._session(), contract)
+        line.watchers.add(stream)
+        self._tell(line)
+        return contract
+
+    def release(self, con_id: int, stream: EventStream) -> None:
+        """`stream` no longer follows the instrument; its line stays until another one needs the room."""
+        if (line := self._lines.get(con_id)) is not None:
+            line.watchers.discard(stream)
+
+    def _quote(self, line: _Line) -> Quote:
+        is_stale = self._is_stale or line.is_in_doubt or line.error is not None
+        return convert.to_quote(
+            line.contract, line.ticker, as_of=line.as_of, stale=is_stale, notices=line.notices
+        )
+
+    def _latest(self, con_id: int) -> Quote:
+        return self._quote(self._lines[con_id])
+
+    def _tell(self, line: _Line) -> None:
+        for stream in line.watchers:
+            stream.touch(Channel.QUOTES, line.contract.con_id, partial(self._latest, line.contract.con_id))
+
+    # Lines -------------------------------------------------------------------------------------
+
     def _line(self, session: Session, contract: Contract) -> _Line:
         line = self._lines.get(contract.con_id)
         if line is not None:
             self._lines.move_to_end(contract.con_id)
             return line
         if len(self._lines) >= MAX_LINES:
-            unused = next((con_id for con_id, line in self._lines.items() if not line.waiting), None)
+            unused = next((o for o in self._lines.values() if not o.waiting and not o.watchers), None)
             if unused is None:
-                raise PacingViolation(f"all {MAX_LINES} market data lines are in use; ask again in a moment")
-            self._cancel(session, self._lines.pop(unused))
+                raise PacingViolation(
+                    f"all {MAX_LINES} market data lines are in use; ask again when a stream has let one go",
+                    retry_after=5,
+                )
+            self._drop(session, unused)
         return self._subscribe(session, contract)
 
     def _subscribe(self, session: Session, contract: Contract) -> _Line:
@@ -112,20 +173,74 @@ class Quotes:
         # ib_async would go on with the ticker of an earlier line, and old prices would look like new ones.
         session.ib.wrapper.tickers.pop(hash(reference), None)
         ticker = session.ib.wrapper.startTicker(req_id, reference, "mktData")
-        session.ib.client.reqMktData(req_id, reference, "", False, False, [])
-        line = _Line(contract, ticker, req_id, asyncio.Event())
+        turn = session.requests.post(
+            Priority.DATA,
+            lambda: session.ib.client.reqMktData(req_id, reference, "", False, False, []),
+        )
+        line = _Line(contract, ticker, req_id, turn)
         self._lines[contract.con_id] = line
         self._by_req_id[req_id] = line
         return line
 
-    def _cancel(self, session: Session, line: _Line) -> None:
+    def _drop(self, session: Session, line: _Line) -> None:
+        """Give a line up."""
+        del self._lines[line.contract.con_id]
+        self._unsubscribe(session, line)
+
+    def _unsubscribe(self, session: Session, line: _Line, *, is_lost: bool = False) -> None:
+        """Let ib_async forget a line, and IB as well unless it has lost or refused it."""
+        self._by_req_id.pop(line.req_id, None)
         wrapper = session.ib.wrapper
         wrapper.endTicker(line.ticker, "mktData")
         # ib_async keeps these for ever otherwise.
         wrapper.reqId2Ticker.pop(line.req_id, None)
         wrapper.tickers.pop(hash(line.ticker.contract), None)
-        self._by_req_id.pop(line.req_id, None)
-        session.ib.client.cancelMktData(line.req_id)
+        if is_lost or line.error is not None:
+            return
+        if line.turn.is_over:
+            session.requests.post(Priority.DATA, lambda: session.ib.client.cancelMktData(line.req_id))
+        else:
+            session.requests.give_up(line.turn)
+
+    def _renew(self, session: Session, lines: Iterable[_Line], *, is_lost: bool = False) -> None:
+        """Subscribe again to each of them, for whoever holds or awaits it."""
+        for old in list(lines):
+            self._unsubscribe(session, old, is_lost=is_lost)
+            line = self._subscribe(session, old.contract)
+            line.watchers = old.watchers
+            line.is_in_doubt = old.is_in_doubt and not is_lost
+            old.filled.set()
+            self._tell(line)
+
+    def restore(self, session: Session) -> None:
+        """Subscribe again to everything, on a new connection or after IB has dropped the lines (1101)."""
+        self._by_req_id.clear()
+        self._broken_farms.clear()
+        self._renew(session, self._lines.values(), is_lost=True)
+
+    def mark_stale(self, is_stale: bool) -> None:
+        """Whether the session as a whole can be vouched for."""
+        self._is_stale = is_stale
+        for line in self._lines.values():
+            if not is_stale and line.interruption is not None:
+                line.interruption = None
+                line.filled.clear()
+            self._tell(line)
+
+    def interrupted(self, error: TradeMindError) -> None:
+        """Whoever waits for a first quote is told."""
+        for line in self._lines.values():
+            if not line.filled.is_set():
+                line.interruption = error
+                line.filled.set()
+
+    def close(self) -> None:
+        """Nothing is tried again from now on."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    # What IB says ------------------------------------------------------------------------------
 
     def on_tickers(self, tickers: set[ib_async.Ticker]) -> None:
         """Ticks have come in. Runs inside the socket's callback."""
@@ -136,30 +251,63 @@ class Quotes:
             if line is None or line.ticker is not ticker:
                 continue
             line.as_of = now
+            line.is_in_doubt = False
             if not line.filled.is_set() and ticker.hasBidAsk() and ticker.last == ticker.last:
                 line.filled.set()
+            self._tell(line)
 
     def on_error(self, req_id: int, code: int, message: str) -> bool:
-        """An error about a market data line. Returns whether it was one of ours."""
+        """An error about a market data line. Returns whether it was one of ours.
+
+        Whoever holds the line is told by its quote, which has the notice; a notice is no failure, and of a
+        code that is in no table only the ticks, or their absence, tell what it meant.
+        """
         line = self._by_req_id.get(req_id)
         if line is None:
             return False
-        if code_of(code).severity is not Severity.NOTICE:
+        notice = Notice(time=self._clock.now(), ib_code=code, message=message)
+        line.notices = (*line.notices, notice)[-MAX_NOTICES:]
+        if code_of(code).severity not in (Severity.NOTICE, Severity.UNLISTED):
             line.error = error_from(code, message, f"quote of {line.contract.symbol}")
             line.filled.set()
+            if code == COMPETING_SESSION:
+                self._later(COMPETING_RETRY, partial(self._retry, line))
+        self._tell(line)
         return True
 
-    def connection_lost(self, error: TradeMindError) -> None:
-        """Whoever waits for a first quote is told."""
-        for line in self._lines.values():
-            line.error = error
-            line.filled.set()
-        self._by_req_id.clear()
+    def on_farm(self, name: str, state: str) -> None:
+        """A market data farm has broken, or is back (2103, 2104).
 
-    def restore(self, session: Session) -> None:
-        """Subscribe again, on a new connection or after IB has dropped the lines (1101)."""
-        contracts = [line.contract for line in self._lines.values()]
-        self._lines.clear()
-        self._by_req_id.clear()
-        for contract in contracts:
-            self._subscribe(session, contract)
+        Which instruments come from it is not told. While one is broken, a line without ticks is in doubt;
+        when it is back, lines that stay without are subscribed again. The session is never torn down for it.
+        """
+        if state == "broken":
+            self._broken_farms.add(name)
+            for line in self._lines.values():
+                line.is_in_doubt = True
+                self._tell(line)
+        elif state == "ok" and name in self._broken_farms:
+            self._broken_farms.discard(name)
+            self._later(FARM_GRACE, self._renew_doubtful)
+
+    def _renew_doubtful(self) -> None:
+        if not self._broken_farms:
+            self._renew_if_ready([line for line in self._lines.values() if line.is_in_doubt])
+
+    def _retry(self, line: _Line) -> None:
+        if self._lines.get(line.contract.con_id) is line and line.watchers:
+            self._renew_if_ready([line])
+
+    def _renew_if_ready(self, lines: Sequence[_Line]) -> None:
+        try:
+            self._renew(self._session(), lines)
+        except TradeMindError:
+            return  # the session has ended or is stale: when it is back, every line is restored
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        def fire() -> None:
+            self._timers.discard(timer)
+            act()
+
+        timer = asyncio.get_running_loop().call_later(seconds, fire)
+        self._timers.add(timer)

@@ -18,6 +18,8 @@ from trademind.brokers.book import Book
 from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.contracts import Contracts
+from trademind.brokers.ibkr.pacing import Priority
+from trademind.brokers.ibkr.requests import UNLISTED_CODE_GRACE
 from trademind.brokers.ibkr.session import Session
 from trademind.clock import Clock
 from trademind.domain import (
@@ -41,16 +43,18 @@ from trademind.errors import (
     OrderNotWorking,
     OrderOutcomeUnknown,
     OrderRejected,
+    ShuttingDown,
     TradeMindError,
 )
-
-UNLISTED_CODE_GRACE = 1.0
-"""Seconds that an order may still show signs of life after an error code that is in no table."""
 
 _ASKED_LIMIT = 10_000
 """Requests kept for comparing with later ones of the same key; older ones go by the order's present terms."""
 
-_REFUSES_CHANGE = frozenset({Severity.REJECTED, Severity.FAILURE})
+_REFUSES_CHANGE = frozenset({Severity.REJECTED, Severity.FAILURE, Severity.UNLISTED})
+_SETTLED_BY_SIGNS = frozenset({Severity.FAILURE, Severity.SESSION, Severity.UNLISTED})
+"""What says nothing certain of an order: it is refused unless a sign of life follows."""
+_GONE = frozenset({161, 10147})
+"""Refusals of a cancel that say that there is no such order any more; after others it may still live."""
 _REFUSES_CANCEL = frozenset({Severity.CANCEL_REFUSED})
 _CANCEL_ANSWERED = frozenset({OrderStatus.PENDING_CANCEL, OrderStatus.CANCELED, OrderStatus.FILLED})
 
@@ -80,17 +84,26 @@ class _Waiter:
 
 
 class Orders:
-    """The order desk. `session` gives a session that is ready, or raises what there is to say instead."""
+    """The order desk.
+
+    Args:
+        session: Gives a session that is ready, or raises what there is to say instead.
+        session_for_orders: The same, and it was heard of late: a new order is not entrusted to a gateway that
+            may be dead, while a cancel does no harm there.
+    """
 
     def __init__(
         self,
         session: Callable[[], Session],
+        session_for_orders: Callable[[], Session],
         book: Book,
         contracts: Contracts,
         clock: Clock,
         own_client_id: int,
     ) -> None:
         self._session = session
+        self._session_for_orders = session_for_orders
+        self._is_draining = False
         self._book = book
         self._contracts = contracts
         self._clock = clock
@@ -124,6 +137,7 @@ class Orders:
                         "new order a new client_order_id"
                     )
                 return known
+            self._check_taking()
             self._asked[key] = request
             if len(self._asked) > _ASKED_LIMIT:
                 del self._asked[next(iter(self._asked))]
@@ -137,7 +151,7 @@ class Orders:
             self._asked.pop(key, None)
 
     async def _place(self, request: OrderRequest, key: str) -> Order:
-        session = self._session()
+        session = self._session_for_orders()
         session.check_trading()
         assert session.account_id is not None
         if request.account_id not in (None, session.account_id):
@@ -145,24 +159,36 @@ class Orders:
         details = await self._contracts.qualify(request.query)
         _check_increments(details, request.quantity, request.limit_price, request.stop_price)
         # Qualifying may have taken a round trip: what was true before it may be so no longer.
-        session = self._session()
+        session = self._session_for_orders()
         session.check_trading()
+        is_answered = _Waiter(key, lambda o: o.status is not OrderStatus.PENDING_SUBMIT, frozenset())
+        with self._waiting(is_answered) as waiter:
+            await session.requests.command(Priority.ORDER, lambda: self._send(request, key, details.contract))
+            await self._answer(waiter, session, key, f"{request.side} {request.quantity} {request.symbol}")
+        return self._outcome(key)
+
+    def _send(self, request: OrderRequest, key: str, contract: Contract) -> None:
+        """The order's turn has come: enter it in the book and send it, both in one step of the loop."""
+        self._check_taking()
+        session = self._session_for_orders()
         assert session.account_id is not None
         ib_order = convert.to_ib_order(request, account=session.account_id, order_ref=key)
-        order_id = session.requests.new_id()
-        order = self._new_order(request, key, details.contract, session.account_id, order_id)
+        order_id = session.new_order_id()
+        order = self._new_order(request, key, contract, session.account_id, order_id)
         self._book.add_order(order)
-        is_answered = _Waiter(order.id, lambda o: o.status is not OrderStatus.PENDING_SUBMIT, frozenset())
-        with self._waiting(is_answered) as waiter:
-            try:
-                session.ib.client.placeOrder(order_id, convert.to_ib_reference(details.contract), ib_order)
-            except ConnectionError as error:
-                self._book.give_reason(order, OrderStatus.NEVER_SENT, "the connection was gone")
-                raise ConnectionLost("the connection to the gateway broke; nothing was sent") from error
-            await self._answer(
-                waiter, session, order.id, f"{request.side} {request.quantity} {request.symbol}"
-            )
-        return self._outcome(order.id)
+        try:
+            session.ib.client.placeOrder(order_id, convert.to_ib_reference(contract), ib_order)
+        except ConnectionError as error:
+            self._book.give_reason(order, OrderStatus.NEVER_SENT, "the connection was gone")
+            raise ConnectionLost("the connection to the gateway broke; nothing was sent") from error
+
+    def stop_taking(self) -> None:
+        """Refuse new orders and changes from now on; cancels still pass."""
+        self._is_draining = True
+
+    def _check_taking(self) -> None:
+        if self._is_draining:
+            raise ShuttingDown("the server is stopping and takes no new orders. Nothing was sent.")
 
     def _outcome(self, order_id: str) -> Order:
         order = self._known(order_id)
@@ -239,7 +265,9 @@ class Orders:
             ContractQuery(con_id=contract.con_id, exchange=contract.exchange or "SMART")
         )
         order, session = self._working(order_id)
+        self._check_taking()
         session.check_trading()
+        session.check_heard()
         _check_change(order, change)
         quantity = order.quantity if change.quantity is None else change.quantity
         _check_increments(details, quantity, change.limit_price, change.stop_price)
@@ -266,8 +294,13 @@ class Orders:
         def is_changed(now: Order) -> bool:
             return now.status.is_done or has_terms(now)
 
-        with self._waiting(_Waiter(order.id, is_changed, _REFUSES_CHANGE)) as waiter:
+        def send() -> None:
+            # It may have ended while this waited for its turn; and one that is done must not be sent.
+            self._working(order_id)
             session.ib.client.placeOrder(order.ib_order_id, ib_contract, ib_order)
+
+        with self._waiting(_Waiter(order.id, is_changed, _REFUSES_CHANGE)) as waiter:
+            await session.requests.command(Priority.ORDER, send)
             if is_changed(order):  # the terms are already these, so that no news will come of it
                 return order
             try:
@@ -284,7 +317,7 @@ class Orders:
 
     def _on_record(self, session: Session, order: Order) -> tuple[ib_async.Contract, ib_async.Order]:
         """The order with everything IB has on it, to be sent back with a few fields changed."""
-        listed = session.on_record.get(order.ib_order_id or 0)
+        listed = session.reports.on_record.get(order.ib_order_id or 0)
         if listed is None:
             raise Conflict(f"IB has not listed order {order.id} in this session; cancel and place it anew")
         contract, ib_order = listed
@@ -303,7 +336,9 @@ class Orders:
             order_id, lambda o: o.status in _CANCEL_ANSWERED or o.status.is_done, _REFUSES_CANCEL
         )
         with self._waiting(is_answered) as waiter:
-            session.ib.client.cancelOrder(order.ib_order_id, "")
+            await session.requests.command(
+                Priority.CANCEL, lambda: session.ib.client.cancelOrder(order.ib_order_id, "")
+            )
             try:
                 async with asyncio.timeout(session.options.order_timeout):
                     await waiter.future
@@ -368,7 +403,7 @@ class Orders:
         severity = code_of(code).severity
         if severity is Severity.CANCELED:
             self._book.give_reason(order, OrderStatus.CANCELED, message)
-        elif severity is Severity.FAILURE:
+        elif severity in _SETTLED_BY_SIGNS:
             loop = asyncio.get_running_loop()
             loop.call_later(UNLISTED_CODE_GRACE, self._refuse, order.id, severity, code, message)
         elif severity is not Severity.NOTICE:
@@ -379,7 +414,8 @@ class Orders:
         order = self._known(order_id)
         is_unacknowledged = order.perm_id is None and not order.status.is_done
         if severity is Severity.CANCEL_REFUSED:
-            if order.status is OrderStatus.UNKNOWN:  # so it is not working; a fill would still be believed
+            # A fill would still be believed.
+            if order.status is OrderStatus.UNKNOWN and code in _GONE:
                 self._book.give_reason(order, OrderStatus.CANCELED, message)
         elif is_unacknowledged:
             self._book.reject(order, message)
@@ -389,7 +425,7 @@ class Orders:
             if waiter.order_id == order_id and severity in waiter.refused_by:
                 waiter.fail(kind(detail, ib_code=code, extra={"order_id": order_id}))
 
-    def connection_lost(self, error: TradeMindError) -> None:
+    def interrupted(self, error: TradeMindError) -> None:
         """Whoever waits for a change or a cancel is told; orders under way are unknown (see the book)."""
         for waiter in self._waiters:
             waiter.fail(error)

@@ -3,33 +3,61 @@
 ib_async pairs answers with futures, but some ends are missing: error codes it takes for warnings never
 resolve the future, a time-out leaves its results behind to swallow later messages, and its own disconnect
 leaves waiters for ever. Here a request is failed by its id from the error message itself, cleaned up
-whatever happens, and failed at once when the connection ends.
+whatever happens, and failed at once when the connection ends. Each waits for its turn (see `pacing`), and
+one that would not have it within its deadline is refused at once.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import ib_async
 
 from trademind.aio import Tasks
 from trademind.brokers.ibkr.codes import Severity, code_of, error_from
+from trademind.brokers.ibkr.pacing import Pacer, Priority, Turn, too_many
 from trademind.errors import ConnectionLost, NoAnswer, TradeMindError
+
+T = TypeVar("T")
+
+UNLISTED_CODE_GRACE = 1.0
+"""Seconds that an answer may still come after an error code that is in no table: it may be a mere warning."""
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    key: Any
+    what: str
+    answer: "asyncio.Future[Any]"
 
 
 class Requests:
-    """The open questions of one connection."""
+    """The open questions of one connection.
 
-    def __init__(self, ib: ib_async.IB, *, timeout: float) -> None:
+    Args:
+        ib: The connection.
+        pacer: Who may send when.
+        timeout: Seconds until a question counts as unanswered, the wait for its turn included.
+    """
+
+    def __init__(self, ib: ib_async.IB, pacer: Pacer, *, timeout: float) -> None:
         self._ib = ib
+        self._pacer = pacer
         self._timeout = timeout
-        self._waiting: dict[Any, tuple[asyncio.Future[Any], str]] = {}
+        self._open: dict[Any, _Question] = {}
         self._shared: dict[str, asyncio.Task[Any]] = {}
         self._tasks = Tasks()
         self._closed: TradeMindError | None = None
 
     async def ask(
-        self, what: str, send: Callable[[int], None], *, contract: ib_async.Contract | None = None
+        self,
+        what: str,
+        send: Callable[[int], None],
+        *,
+        contract: ib_async.Contract | None = None,
+        priority: Priority = Priority.DATA,
+        give_up: Callable[[int], None] | None = None,
     ) -> Any:
         """Ask with a request id of its own.
 
@@ -37,14 +65,20 @@ class Requests:
             what: Names the question in errors, as in "contract details of AAPL".
             send: Sends the request, given its id.
             contract: What ib_async is to log errors with.
+            give_up: Tells the gateway, given the id, that the answer is no longer wanted.
 
         Raises:
             ConnectionLost: the connection ended, or had ended.
             NoAnswer: the deadline passed.
+            PacingViolation: too many wait before it.
             TradeMindError: what IB's error code stands for.
         """
-        req_id = self.new_id()
-        return await self._wait(req_id, what, lambda: send(req_id), contract)
+
+        def begin() -> _Question:
+            req_id = self.new_id()
+            return self._begin(req_id, what, contract, lambda: send(req_id))
+
+        return await self._wait(what, priority, begin, give_up)
 
     def new_id(self) -> int:
         """An id for a request or an order: ib_async numbers both from one sequence.
@@ -58,7 +92,37 @@ class Requests:
         except ConnectionError as error:
             raise ConnectionLost("the connection to the gateway broke") from error
 
-    async def ask_shared(self, key: str, what: str, send: Callable[[], None]) -> Any:
+    def post(self, priority: Priority, send: Callable[[], None]) -> Turn:
+        """Send something to which no answer is awaited, when its turn comes. Raises `ConnectionLost`."""
+        return self._pacer.post(priority, send)
+
+    def give_up(self, turn: Turn) -> None:
+        """Do not send what was posted, unless it has been sent already."""
+        self._pacer.give_up(turn)
+
+    async def command(self, priority: Priority, send: Callable[[], T]) -> T:
+        """Send a command when its turn comes; returns what `send` returns.
+
+        Raises:
+            TradeMindError: the connection ended before the turn came. Nothing was sent.
+            PacingViolation: the turn did not come by the deadline. Nothing was sent.
+        """
+        self.check_open()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._pacer.send(priority, send)
+        except TimeoutError:
+            what = f"{priority.name.lower()}"
+            raise too_many(what, self._pacer.position(priority), self._pacer.wait(priority)) from None
+
+    @property
+    def queued(self) -> Mapping[str, int]:
+        """How many messages wait for their turn, by priority."""
+        return self._pacer.queued
+
+    async def ask_shared(
+        self, key: str, what: str, send: Callable[[], None], *, priority: Priority = Priority.ACCOUNT
+    ) -> Any:
         """Ask one of the questions that ib_async files under a fixed `key`.
 
         A second caller would orphan the first, so callers share one question at a time.
@@ -67,44 +131,76 @@ class Requests:
         task = self._shared.get(key)
         if task is None:
             task = self._tasks.spawn(
-                self._wait(key, what, send, None), name=f"request {key}", expected=TradeMindError
+                self._wait(what, priority, lambda: self._begin(key, what, None, send)),
+                name=f"request {key}",
+                expected=TradeMindError,
             )
             self._shared[key] = task
             task.add_done_callback(lambda _: self._shared.pop(key, None))
         return await asyncio.shield(task)
 
     async def _wait(
-        self, key: Any, what: str, send: Callable[[], None], contract: ib_async.Contract | None
+        self,
+        what: str,
+        priority: Priority,
+        begin: Callable[[], _Question],
+        give_up: Callable[[int], None] | None = None,
     ) -> Any:
-        future = self._ib.wrapper.startReq(key, contract)
-        self._waiting[key] = (future, what)
+        self.check_open()
+        self._pacer.check_room(priority, what, self._timeout)
+        question: _Question | None = None
         try:
-            send()
             async with asyncio.timeout(self._timeout):
-                return await future
+                question = await self._pacer.send(priority, begin)
+                return await question.answer
         except TimeoutError:
+            if question is None:
+                raise too_many(what, self._pacer.position(priority), self._pacer.wait(priority)) from None
             raise NoAnswer(f"{what}: the gateway gave no answer in {self._timeout:g} s") from None
         except ConnectionError as error:
             raise self._closed or ConnectionLost(f"{what}: the connection to the gateway broke") from error
         finally:
-            self._waiting.pop(key, None)
-            if self._ib.wrapper._futures.get(key) is future:
-                for leftovers in (
-                    self._ib.wrapper._futures,
-                    self._ib.wrapper._results,
-                    self._ib.wrapper._reqId2Contract,
-                ):
-                    leftovers.pop(key, None)
+            if question is not None:
+                self._end(question, give_up)
+
+    def _begin(
+        self, key: Any, what: str, contract: ib_async.Contract | None, send: Callable[[], None]
+    ) -> _Question:
+        question = _Question(key, what, self._ib.wrapper.startReq(key, contract))
+        self._open[key] = question
+        try:
+            send()
+        except BaseException:
+            self._end(question, None)
+            raise
+        return question
+
+    def _end(self, question: _Question, give_up: Callable[[int], None] | None) -> None:
+        """Leave nothing behind, here or in ib_async, or later messages of that kind would be swallowed."""
+        key, wrapper = question.key, self._ib.wrapper
+        was_answered = question.answer.done() and not question.answer.cancelled()
+        if self._open.get(key) is question:
+            del self._open[key]
+        if wrapper._futures.get(key) in (None, question.answer):
+            for leftovers in (wrapper._futures, wrapper._results, wrapper._reqId2Contract):
+                leftovers.pop(key, None)
+        if give_up is not None and not was_answered and self._closed is None:
+            self._pacer.post(Priority.DATA, lambda: give_up(key))
 
     def on_error(self, req_id: int, code: int, message: str) -> bool:
-        """Fail the request an error message is about. Returns whether there was one."""
-        if req_id not in self._waiting:
+        """Fail the request an error message is about. Returns whether there was one, and it has failed.
+
+        A code that is in no table is neither taken for harmless nor for the end: the answer may still come,
+        for a while.
+        """
+        question = self._open.get(req_id)
+        if question is None or (severity := code_of(code).severity) is Severity.NOTICE:
             return False
-        future, what = self._waiting[req_id]
-        if code_of(code).severity is Severity.NOTICE:
-            return True
-        if not future.done():
-            future.set_exception(error_from(code, message, what))
+        error = error_from(code, message, question.what)
+        if severity is Severity.UNLISTED:
+            asyncio.get_running_loop().call_later(UNLISTED_CODE_GRACE, _fail, question, error)
+        else:
+            _fail(question, error)
         return True
 
     def check_open(self) -> None:
@@ -112,9 +208,19 @@ class Requests:
         if self._closed is not None:
             raise self._closed
 
-    def fail_all(self, error: TradeMindError) -> None:
+    def fail_waiting(self, error: TradeMindError) -> None:
+        """Everybody who waits is told now."""
+        self._pacer.fail_waiting(error)
+        for question in list(self._open.values()):
+            _fail(question, error)
+
+    def close(self, error: TradeMindError) -> None:
         """The connection has ended: everybody who waits is told now, and whoever asks later at once."""
         self._closed = error
-        for future, _ in list(self._waiting.values()):
-            if not future.done():
-                future.set_exception(error)
+        self._pacer.close(error)
+        self.fail_waiting(error)
+
+
+def _fail(question: _Question, error: TradeMindError) -> None:
+    if not question.answer.done():
+        question.answer.set_exception(error)

@@ -1,71 +1,54 @@
 """One connection to a gateway, from log-on to its end. Used once: a new connection is a new `Session`.
 
-It logs on, picks the account, brings the first snapshots in one by one and says which are missing, and
-from then on passes what IB says to the book and to the desks that asked.
+It logs on, picks the account, has the snapshots brought in, and from then on hands on what IB says: reports
+to the book, errors to whom they concern. It knows whether the gateway is heard and whether IB is behind it,
+and judges neither: what follows from it is the supervisor's business.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import partial
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import ib_async
 
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr import codes, convert
 from trademind.brokers.ibkr.listener import SessionIB
+from trademind.brokers.ibkr.liveness import Finding, Pulse
+from trademind.brokers.ibkr.pacing import Pacer, Priority
+from trademind.brokers.ibkr.reports import Reports
 from trademind.brokers.ibkr.requests import Requests
-from trademind.domain import DataSource, OrderStatus, Position
+from trademind.brokers.ibkr.snapshots import Snapshots
+from trademind.brokers.order_ids import OrderIds
+from trademind.clock import Clock
+from trademind.domain import DataSource, Notice
 from trademind.errors import (
     AccountNotFound,
+    BadAddress,
     ClientIdInUse,
     ConnectionLost,
     GatewayRefused,
+    GatewaySilent,
+    GatewayTooOld,
     LiveAccountNotAllowed,
     LiveTradingNotAllowed,
     NoAnswer,
     NotSynchronised,
     TradeMindError,
+    UpstreamLost,
 )
 
 log = logging.getLogger(__name__)
 
-BASE_TAGS = frozenset(
-    {
-        "NetLiquidation",
-        "TotalCashValue",
-        "BuyingPower",
-        "AvailableFunds",
-        "ExcessLiquidity",
-        "EquityWithLoanValue",
-        "InitMarginReq",
-        "MaintMarginReq",
-        "GrossPositionValue",
-    }
-)
-"""Account values that IB states once, in the account's base currency."""
+MAX_NOTICES: Final = 20
+"""What is kept of what IB says about nothing in particular."""
 
-LEDGER_TAGS = frozenset({"UnrealizedPnL", "RealizedPnL"})
-"""Account values that IB states per currency, and for the whole account under the currency BASE."""
-
-SNAPSHOTS = ("account", "positions", "open_orders", "completed_orders", "executions")
-"""What must be in before the session is ready."""
-
-FARM_NOTICES = {
-    2103: "broken",
-    2104: "ok",
-    2105: "broken",
-    2106: "ok",
-    2107: "inactive",
-    2108: "inactive",
-    2119: "connecting",
-    2157: "broken",
-    2158: "ok",
-}
-"""What IB's notices say of a data farm; its name is what follows the last colon."""
+MAX_UNREAD: Final = 64 * 1024 * 1024
+"""Bytes of a message that has begun. IB's longest, the scanner's parameters, has some 2 MB; more comes of a
+length that is none, after which nothing would ever be read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +64,10 @@ class SessionOptions:
     connect_timeout: float = 10.0
     request_timeout: float = 15.0
     order_timeout: float = 10.0
+    heartbeat: float = 5.0
+    """Without a message for so long, the gateway is asked whether it is there."""
+    silent_after: float = 15.0
+    """Without a message for so long, it counts as silent; after twice as long it is connected to anew."""
     max_requests_per_second: int = 45
     """IB drops a client that sends more than 50 messages a second; 0 is no limit."""
 
@@ -94,66 +81,67 @@ class Handlers:
     line_error: Callable[[int, int, str], bool]
     """(request id, code, message) -> was it about a market data line?"""
     tickers: Callable[[set[ib_async.Ticker]], None]
-    lost: Callable[[TradeMindError], None]
-    """The connection has ended: whoever waits has to be told."""
-
-
-@dataclass(slots=True)
-class _Arrivals:
-    """What a synchronisation has seen so far."""
-
-    missing: set[str] = field(default_factory=lambda: set(SNAPSHOTS))
-    perm_ids: set[int] = field(default_factory=set)
-    positions: set[int] = field(default_factory=set)
+    farm: Callable[[str, str], None]
+    """(name, state) of a data farm, as IB's notices tell it."""
+    interrupted: Callable[[TradeMindError], None]
+    """The gateway has gone, or is not heard: whoever waits for it has to be told."""
 
 
 class Session:
-    def __init__(self, options: SessionOptions, book: Book, handlers: Handlers) -> None:
+    def __init__(
+        self, options: SessionOptions, book: Book, handlers: Handlers, clock: Clock, order_ids: OrderIds
+    ) -> None:
         self.options = options
         self.account_id: str | None = None
         self.accounts: tuple[str, ...] = ()
         self.source: DataSource | None = None
         self.server_version: int | None = None
         self.farms: dict[str, str] = {}
-        self.on_record: dict[int, tuple[ib_async.Contract, ib_async.Order]] = {}
-        """This client's orders as IB last listed them, by order id: what a modification starts from."""
+        self.notices: deque[Notice] = deque(maxlen=MAX_NOTICES)
         self._book = book
         self._handlers = handlers
-        self._arrivals = _Arrivals()
-        self._pnl_request: int | None = None
-        self._is_synchronised_before = False
+        self._clock = clock
+        self._order_ids = order_ids
         self.upstream_is_up = True
         """Whether the gateway has its own connection to IB, by its last 1100, 1101 or 1102."""
         self.lines_are_lost = False
         """Whether IB has dropped the market data lines (1101)."""
+        self.is_silent = False
+        """Whether nothing has been heard for too long."""
         self.news = asyncio.Event()
-        """Set when the connection has ended, and with every 1100, 1101 and 1102."""
-        self.ib = SessionIB(self)
-        self.ib.client.MaxRequests = options.max_requests_per_second
-        self.requests = Requests(self.ib, timeout=options.request_timeout)
-        self._ended: asyncio.Future[TradeMindError] = asyncio.get_running_loop().create_future()
-        # The socket's own event: ib_async's are silent about a peer that hangs up during the log-on. eventkit
-        # holds bound methods weakly, which is no matter here: their owners live as long as the session.
-        self.ib.client.conn.disconnected += self._on_socket_closed
+        """Set when the connection ends, with every 1100, 1101 and 1102, and when a silence is broken."""
+        self.reports = Reports(book, options.client_id)
+        self.ib = SessionIB(self.reports, self.on_error)
+        self.ib.client.MaxRequests = 0  # `pacing` sees to it
+        self.requests = Requests(
+            self.ib, Pacer(options.max_requests_per_second), timeout=options.request_timeout
+        )
+        self.snapshots = Snapshots(self.requests, self.ib.client, book, self.reports, clock)
+        loop = asyncio.get_running_loop()
+        self.pulse = Pulse(heartbeat=options.heartbeat, silent_after=options.silent_after, now=loop.time())
+        self.last_heard_at = clock.now()
+        self._ended: asyncio.Future[TradeMindError] = loop.create_future()
+        # The socket's own events: ib_async's are silent about a peer that hangs up during the log-on.
+        # eventkit holds bound methods weakly, which is no matter here: their owners live as long as this.
+        connection = self.ib.client.conn
+        connection.disconnected += self._on_socket_closed
+        connection.hasData += self._on_data
+        self.ib.client.apiError += self._on_api_error
         self.ib.pendingTickersEvent += handlers.tickers
-        for event in (self.ib.client.conn.disconnected, self.ib.pendingTickersEvent):
-            event.error_event += _log_handler_failure
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The snapshots that have not arrived, in the order of `SNAPSHOTS`."""
-        return tuple(name for name in SNAPSHOTS if name in self._arrivals.missing)
+        for event in (connection.disconnected, connection.hasData, self.ib.pendingTickersEvent):
+            event.error_event += self._on_handler_failure
 
     @property
     def trading_allowed(self) -> bool:
         return self.source is not None and (self.source is not DataSource.IB_LIVE or self.options.allow_live)
 
+    # From beginning to end ---------------------------------------------------------------------
+
     async def open(self, on_logged_on: Callable[[], None]) -> None:
         """Connect, log on and synchronise.
 
         Raises:
-            GatewayRefused, ClientIdInUse, NotSynchronised, AccountNotFound, LiveAccountNotAllowed,
-            ConnectionLost: after which this object is of no more use, and has to be closed.
+            TradeMindError: after which this object is of no more use, and has to be closed.
         """
         where = f"{self.options.host}:{self.options.port}"
         try:
@@ -163,12 +151,13 @@ class Session:
                 self._choose_account()
                 await self.synchronise()
         except (TimeoutError, NoAnswer):
-            awaited = ", ".join(self.missing) if self.accounts else "the log-on"
+            awaited = ", ".join(self.snapshots.missing) if self.accounts else "the log-on"
             seconds = min(self.options.connect_timeout, self.options.request_timeout)
-            raise NotSynchronised(
-                f"{where} did not deliver {awaited} within {seconds:g} s; see whether the gateway shows a "
-                "dialog or is still starting"
-            ) from None
+            if not self.upstream_is_up:
+                raise UpstreamLost(
+                    f"{where} has lost its connection to IB (1100) and did not deliver {awaited}"
+                ) from None
+            raise NotSynchronised(f"{where} did not deliver {awaited} within {seconds:g} s") from None
 
     async def _log_on(self, where: str) -> None:
         options = self.options
@@ -185,17 +174,15 @@ class Session:
                 raise self._ended.result()
             await connecting
         except ConnectionRefusedError as error:
-            raise GatewayRefused(
-                f"nothing listens on {where}; start TWS or IB Gateway with its API enabled on that port, or "
-                "set TRADEMIND_IBKR__HOST and TRADEMIND_IBKR__PORT (trademind doctor finds out more)"
-            ) from error
+            raise GatewayRefused(f"nothing listens on {where}") from error
         except TimeoutError as error:
             raise NotSynchronised(
                 f"{where} accepted the connection but did not log on in time; is it the API port of TWS or "
                 "IB Gateway, and does it show a dialog?"
             ) from error
-        except (OSError, UnicodeError, OverflowError) as error:
-            # The latter two: a host name or a port that cannot be.
+        except (UnicodeError, OverflowError) as error:
+            raise BadAddress(f"{where} cannot be an address: {error}") from error
+        except OSError as error:
             raise GatewayRefused(f"{where} cannot be reached: {error}") from error
         finally:
             connecting.cancel()
@@ -204,7 +191,6 @@ class Session:
             connecting.add_done_callback(self._close_if_ended)
         self.accounts = tuple(self.ib.client.getAccounts())
         self.server_version = self.ib.client.serverVersion()
-        self.ib.client.updateReqId(self._book.highest_order_id + 1)
 
     def _choose_account(self) -> None:
         wanted, names = self.options.account, ", ".join(self.accounts)
@@ -214,65 +200,20 @@ class Session:
             )
         if wanted is None and len(self.accounts) != 1:
             raise AccountNotFound(f"the login has several accounts ({names}): set TRADEMIND_IBKR__ACCOUNT")
-        self.account_id = wanted or self.accounts[0]
+        self.account_id = self.reports.account_id = wanted or self.accounts[0]
         self.source = convert.source_of(self.account_id, self.options.port)
         if self.options.require_paper and self.source is DataSource.IB_LIVE:
             raise LiveAccountNotAllowed(
                 f"{self.account_id} on port {self.options.port} is a live account; only paper is allowed here"
             )
+        used = self._order_ids.highest(self.account_id, self.options.client_id)
+        self.ib.client.updateReqId(max(used, self._book.highest_order_id) + 1)
 
     async def synchronise(self) -> None:
         """Bring in every snapshot. Raises `ConnectionLost` or `NoAnswer` when one does not come."""
         assert self.account_id is not None
         assert self.source is not None
-        account, client = self.account_id, self.ib.client
-        arrivals = self._arrivals = _Arrivals()
-        self._book.open_account(account, self.source)
-        # Each with the key under which ib_async files its end marker.
-        questions: dict[str, tuple[str, Callable[[], None]]] = {
-            "account": ("accountValues", lambda: client.reqAccountUpdates(True, account)),
-            "positions": ("positions", client.reqPositions),
-            "open_orders": ("openOrders", client.reqOpenOrders),
-        }
-        await asyncio.gather(
-            *(
-                self._arrival(name, partial(self.requests.ask_shared, key, name.replace("_", " "), send))
-                for name, (key, send) in questions.items()
-            )
-        )
-        self._book.keep_positions(arrivals.positions)
-        await self._arrival("executions", self._ask_executions)
-        # Completed orders come without their client; their fills say whose they are.
-        await self._arrival(
-            "completed_orders",
-            partial(
-                self.requests.ask_shared,
-                "completedOrders",
-                "completed orders",
-                lambda: client.reqCompletedOrders(False),
-            ),
-        )
-        self._book.synchronised(arrivals.perm_ids, is_new_connection=not self._is_synchronised_before)
-        self._is_synchronised_before = True
-        if self._pnl_request is None:
-            self._pnl_request = self.requests.new_id()
-            client.reqPnL(self._pnl_request, account, "")
-
-    async def _ask_executions(self) -> None:
-        everything = ib_async.ExecutionFilter()
-        await self.requests.ask("executions", lambda req_id: self.ib.client.reqExecutions(req_id, everything))
-
-    async def _arrival(self, name: str, ask: Callable[[], Awaitable[Any]]) -> None:
-        await ask()
-        self._arrivals.missing.discard(name)
-
-    def check_trading(self) -> None:
-        """Raises `LiveTradingNotAllowed` when orders may not be sent to this account."""
-        if not self.trading_allowed:
-            raise LiveTradingNotAllowed(
-                f"{self.account_id} is a live account: set TRADEMIND_IBKR__ALLOW_LIVE=true to trade it. "
-                "Nothing was sent."
-            )
+        await self.snapshots.bring_in(self.account_id, self.source)
 
     @property
     def end_reason(self) -> TradeMindError | None:
@@ -284,6 +225,11 @@ class Session:
         self._end(reason)
         self.ib.client.disconnect()
 
+    def abort(self) -> None:
+        """Drop the socket without a farewell, which a peer that does not read would never take."""
+        if (transport := self.ib.client.conn.transport) is not None:
+            transport.abort()
+
     def _close_if_ended(self, connecting: "asyncio.Task[None]") -> None:
         if not connecting.cancelled():
             connecting.exception()  # it has been dealt with
@@ -294,26 +240,84 @@ class Session:
         if not self._ended.done():
             self._ended.set_result(reason)
             self.news.set()
-            self.requests.fail_all(reason)
+            self.requests.close(reason)
             self._book.connection_lost()
-            self._handlers.lost(reason)
+            self._handlers.interrupted(reason)
 
     def _on_socket_closed(self, reason: str) -> None:
         self._end(ConnectionLost(f"the gateway closed the connection{reason and ': '}{reason}"))
 
-    # What IB says (see `listener.Sink`) --------------------------------------------------------
+    # Is it there? ------------------------------------------------------------------------------
+
+    def feel_pulse(self) -> None:
+        """Ask a gateway that has said nothing for a while; give it up where it has been silent for too long.
+
+        Silence is first told to everyone who waits, and the connection kept: a gateway that hung for a moment
+        goes on where it was, while a new connection might find the client id still taken.
+        """
+        loop = asyncio.get_running_loop()
+        finding = self.pulse.look(loop.time(), self._ask_for_a_sign)
+        if finding is Finding.DEAD:
+            self.abort()
+            self._end(self._silence())
+        elif finding is Finding.SILENT and not self.is_silent:
+            self.is_silent = True
+            reason = self._silence()
+            self.requests.fail_waiting(reason)
+            self._book.connection_lost()
+            self._handlers.interrupted(reason)
+
+    def check_heard(self) -> None:
+        """Raises `GatewaySilent` where the gateway has been asked for a sign of life and owes it."""
+        if self.is_silent or self.pulse.is_suspect(asyncio.get_running_loop().time()):
+            raise self._silence()
+
+    def _silence(self) -> GatewaySilent:
+        seconds = asyncio.get_running_loop().time() - self.pulse.heard_at
+        return GatewaySilent(f"the gateway has said nothing for {seconds:.0f} s, though it was asked")
+
+    def _ask_for_a_sign(self) -> None:
+        self.requests.post(Priority.ACCOUNT, self.ib.client.reqCurrentTime)
+
+    def _on_data(self, _: bytes) -> None:
+        self.pulse.heard(asyncio.get_running_loop().time())
+        self.last_heard_at = self._clock.now()
+        if self.is_silent:
+            self.is_silent = False
+            self.news.set()
+        if len(self.ib.client._data) > MAX_UNREAD:
+            self._end(ConnectionLost("the gateway sent what cannot be read"))
+
+    # What may be sent --------------------------------------------------------------------------
+
+    def check_trading(self) -> None:
+        """Raises `LiveTradingNotAllowed` when orders may not be sent to this account."""
+        if not self.trading_allowed:
+            raise LiveTradingNotAllowed(
+                f"{self.account_id} is a live account: set TRADEMIND_IBKR__ALLOW_LIVE=true to trade it. "
+                "Nothing was sent."
+            )
+
+    def new_order_id(self) -> int:
+        """An order id that was never used before. Raises `ConnectionLost`, `StateNotKept`."""
+        assert self.account_id is not None
+        order_id = self.requests.new_id()
+        self._order_ids.use(self.account_id, self.options.client_id, order_id)
+        return order_id
+
+    # What IB says about no order, position or figure -------------------------------------------
 
     def on_error(self, req_id: int, code: int, message: str) -> None:
         if code == codes.CLIENT_ID_IN_USE:
             self._end(
                 ClientIdInUse(
-                    f"client id {self.options.client_id} is in use by another program; end that program or "
-                    "set TRADEMIND_IBKR__CLIENT_ID",
-                    ib_code=code,
+                    f"client id {self.options.client_id} is in use by another program", ib_code=code
                 )
             )
-        elif code in FARM_NOTICES:
-            self.farms[message.rpartition(":")[2].strip() or "unnamed"] = FARM_NOTICES[code]
+        elif (state := codes.FARM_STATES.get(code)) is not None:
+            name = message.rpartition(":")[2].strip() or "unnamed"
+            self.farms[name] = state
+            self._handlers.farm(name, state)
         elif code in (codes.UPSTREAM_LOST, codes.UPSTREAM_BACK_DATA_LOST, codes.UPSTREAM_BACK_DATA_KEPT):
             self.upstream_is_up = code != codes.UPSTREAM_LOST
             self.lines_are_lost |= code == codes.UPSTREAM_BACK_DATA_LOST
@@ -323,100 +327,16 @@ class Session:
             or self._handlers.line_error(req_id, code, message)
             or self._handlers.order_error(req_id, code, message)
         ):
+            self.notices.append(Notice(time=self._clock.now(), ib_code=code, message=message))
             log.warning("IB %d about request %d: %s", code, req_id, message)
 
-    def on_open_order(self, contract: ib_async.Contract, order: ib_async.Order) -> None:
-        if self._is_ours(order.account):
-            self._arrivals.perm_ids.add(order.permId)
-            if order.clientId == self.options.client_id:
-                self.on_record[order.orderId] = (contract, order)
-            self._book.report_order(convert.to_order_report(contract, order, completed=False))
+    def _on_api_error(self, message: str) -> None:
+        # ib_async closes nothing then, and says no more than this.
+        if "version must be" in message:
+            self._end(GatewayTooOld(f"{self.options.host}:{self.options.port}: {message}"))
 
-    def on_completed_order(
-        self, contract: ib_async.Contract, order: ib_async.Order, state: ib_async.OrderState
-    ) -> None:
-        if not self._is_ours(order.account):
-            return
-        self._arrivals.perm_ids.add(order.permId)
-        known = self._book.report_order(convert.to_order_report(contract, order, completed=True))
-        filled = convert.decimal_or_none(order.filledQuantity) or Decimal(0)
-        status = convert.STATUSES.get(state.status, OrderStatus.UNKNOWN)
-        known = self._book.report_status(known, status, filled=filled, avg_price=None)
-        if state.completedStatus and status is not OrderStatus.FILLED and known.reason is None:
-            self._book.give_reason(known, known.status, state.completedStatus)
-
-    def on_order_status(
-        self,
-        order_id: int,
-        client_id: int,
-        perm_id: int,
-        status: str,
-        filled: float,
-        avg_price: float,
-    ) -> None:
-        order = self._book.order_of(client_id, order_id, perm_id)
-        if order is None or status not in convert.STATUSES:
-            log.debug("status %s of an order that is not in the book (perm id %d)", status, perm_id)
-            return
-        self._book.report_status(
-            order,
-            convert.STATUSES[status],
-            filled=convert.decimal_or_none(filled) or Decimal(0),
-            avg_price=convert.decimal_or_none(avg_price),
-        )
-
-    def on_execution(self, contract: ib_async.Contract, execution: ib_async.Execution) -> None:
-        if self._is_ours(execution.acctNumber):
-            self._book.add_execution(convert.to_execution(contract, execution))
-
-    def on_commission(self, report: ib_async.CommissionReport) -> None:
-        commission = convert.decimal_or_none(report.commission)
-        if commission is not None:
-            self._book.report_commission(
-                report.execId, commission, report.currency, convert.decimal_or_none(report.realizedPNL)
-            )
-
-    def on_account_value(self, tag: str, value: str, currency: str, account: str) -> None:
-        wanted = tag in BASE_TAGS or (tag in LEDGER_TAGS and currency == "BASE")
-        if wanted and account == self.account_id and (number := convert.decimal_or_none(value)) is not None:
-            self._book.set_value(tag, number, currency)
-
-    def on_portfolio(self, item: ib_async.PortfolioItem) -> None:
-        if item.account == self.account_id:
-            self._book.set_position(
-                Position(
-                    account_id=item.account,
-                    contract=convert.to_contract(item.contract),
-                    quantity=convert.decimal_or_none(item.position) or Decimal(0),
-                    avg_cost=convert.decimal_or_none(item.averageCost) or Decimal(0),
-                    market_price=convert.decimal_or_none(item.marketPrice),
-                    market_value=convert.decimal_or_none(item.marketValue),
-                    unrealized_pnl=convert.decimal_or_none(item.unrealizedPNL),
-                    realized_pnl=convert.decimal_or_none(item.realizedPNL),
-                )
-            )
-
-    def on_position(
-        self, account: str, contract: ib_async.Contract, quantity: float, avg_cost: float
-    ) -> None:
-        if account == self.account_id:
-            self._arrivals.positions.add(contract.conId)
-            self._book.set_holding(
-                convert.to_contract(contract),
-                convert.decimal_or_none(quantity) or Decimal(0),
-                convert.decimal_or_none(avg_cost) or Decimal(0),
-            )
-
-    def on_pnl(self, req_id: int, daily: float, unrealized: float, realized: float) -> None:
-        if req_id == self._pnl_request:
-            number = convert.decimal_or_none
-            self._book.set_pnl(number(daily), number(unrealized), number(realized))
-
-    def _is_ours(self, account: str) -> bool:
-        # Before the account is chosen nothing has been asked for, so nothing of an account can come.
-        return account in (self.account_id, "")
-
-
-def _log_handler_failure(event: Any, error: Exception) -> None:
-    """eventkit swallows what a handler raises; without this it would not even be logged."""
-    log.error("a handler of %s failed", event.name(), exc_info=error)
+    def _on_handler_failure(self, event: Any, error: Exception) -> None:
+        """eventkit swallows what a handler raises; without this it would not even be logged."""
+        log.error("a handler of %s failed", event.name(), exc_info=error)
+        if event is self.ib.client.conn.hasData and not self.ib.client.isReady():
+            self._end(ConnectionLost("what listens there speaks something else than the TWS API"))

@@ -10,22 +10,37 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trademind.aio import Tasks
 from trademind.brokers.book import Book
-from trademind.brokers.ibkr.reconnect import ReconnectPolicy
+from trademind.brokers.ibkr.reconnect import ReconnectPolicy, is_nightly_reset
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
+from trademind.brokers.order_ids import OrderIds
+from trademind.brokers.streams import Streams
 from trademind.clock import Clock
-from trademind.domain import SessionInfo, SessionState
-from trademind.domain.session import TRANSITIONS
-from trademind.errors import NotConnected, NotSynchronised, TradeMindError, Unavailable
+from trademind.domain import Channel, SessionInfo, SessionState
+from trademind.domain.session import READABLE, TRANSITIONS
+from trademind.errors import (
+    ConnectionLost,
+    GatewaySilent,
+    NotConnected,
+    NotSynchronised,
+    TradeMindError,
+    Unavailable,
+    UpstreamLost,
+)
 
 log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Owns the session. `on_ready` is told when the market data lines of a session have to be restored."""
+    """Owns the session.
+
+    Args:
+        on_ready: Told when the market data lines of a session have to be restored.
+        on_stale: Told whether what is known of the market is out of date.
+    """
 
     def __init__(
         self,
@@ -33,14 +48,20 @@ class Supervisor:
         book: Book,
         handlers: Handlers,
         clock: Clock,
+        streams: Streams,
+        order_ids: OrderIds,
         *,
         on_ready: Callable[[Session], None],
+        on_stale: Callable[[bool], None],
     ) -> None:
         self._options = options
         self._book = book
         self._handlers = handlers
         self._clock = clock
+        self._streams = streams
+        self._order_ids = order_ids
         self._on_ready = on_ready
+        self._on_stale = on_stale
         self._policy = ReconnectPolicy()
         self._tasks = Tasks()
         self._keeper: asyncio.Task[None] | None = None
@@ -54,7 +75,11 @@ class Supervisor:
         self._state = SessionState.DISCONNECTED
         self._since: datetime = clock.now()
         self._connections = 0
-        self._last_error: str | None = None
+        self._last_error: TradeMindError | None = None
+        self._last_error_at: datetime | None = None
+        self._next_attempt_at: datetime | None = None
+        self._last_heard_at: datetime | None = None
+        """When the gateway was last heard on an earlier connection."""
 
     # Commands ----------------------------------------------------------------------------------
 
@@ -63,7 +88,7 @@ class Supervisor:
 
         Where the keeper is at work already, its present or next attempt is awaited.
         """
-        if self._session is not None and self._state in (SessionState.READY, SessionState.UPSTREAM_LOST):
+        if self._session is not None and self._state in READABLE:
             return
         started = self._keep(keeps_trying=False)
         self._hurry.set()
@@ -80,14 +105,27 @@ class Supervisor:
         self._keep(keeps_trying=True)
         self._keeps_trying = True
 
+    async def reconnect(self) -> None:
+        """Give the present connection up and make a new one, at once; also where trying had been given up."""
+        if self._session is not None:
+            self._session.close(ConnectionLost("a new connection was asked for"))
+        self._hurry.set()
+        await self.start()
+
     async def close(self) -> None:
         """End the session and stop trying."""
+        self._streams.interrupt(self._clock.now(), "the session was closed", self._connections)
         keeper = self._keeper
         if keeper is not None:
             keeper.cancel()
             await asyncio.wait({keeper})
         if self._keeper is keeper:  # otherwise somebody has connected anew in the meantime
             self._enter(SessionState.STOPPED)
+            self.end_streams("the session was closed")
+
+    def end_streams(self, reason: str) -> None:
+        """Tell every stream that nothing is vouched for any more, and end it."""
+        self._streams.close(self._clock.now(), reason, self._connections)
 
     def _keep(self, *, keeps_trying: bool) -> bool:
         """Have a keeper at work. Returns whether one had to be started."""
@@ -108,7 +146,7 @@ class Supervisor:
     async def _keep_session(self) -> None:
         try:
             while True:
-                session = Session(self._options, self._book, self._handlers)
+                session = Session(self._options, self._book, self._handlers, self._clock, self._order_ids)
                 try:
                     wait = await self._attempt_with(session)
                 finally:
@@ -116,9 +154,11 @@ class Supervisor:
                 if wait is None:
                     return
                 self._hurry.clear()
+                self._next_attempt_at = self._clock.now() + timedelta(seconds=wait)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._hurry.wait()
+                self._next_attempt_at = None
         finally:
             self._enter(SessionState.STOPPED)
 
@@ -144,47 +184,76 @@ class Supervisor:
             self._options.host, self._options.port, session.account_id, self._options.client_id,
             session.server_version,
         )  # fmt: skip
-        self._on_ready(session)
+        self._restore_lines(session)
         self._settle(session)
         self._resolve_attempt(None)
         reason = await self._see_to(session)
-        self._last_error = reason.detail
+        self._note(reason)
+        log.warning("the session has ended: %s", reason.detail)
         self._attempt = asyncio.get_running_loop().create_future()
         return 0
 
     async def _see_to(self, session: Session) -> TradeMindError:
-        """Follow IB's own connection up and down until the session ends; returns why it ended."""
+        """Follow the gateway and IB behind it up and down until the session ends; returns why it ended."""
         while True:
-            await session.news.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(session.pulse.due):
+                    await session.news.wait()
+            has_news = session.news.is_set()
             session.news.clear()
+            session.feel_pulse()
             if session.end_reason is not None:
                 return session.end_reason
-            if session.upstream_is_up:
-                self._enter(SessionState.SYNCHRONISING)
-                try:
-                    await session.synchronise()
-                except TradeMindError as error:
-                    # Half a truth is none: a fresh connection brings everything in again.
-                    session.close(error)
-                    continue
-                if session.lines_are_lost:
-                    session.lines_are_lost = False
-                    self._on_ready(session)
-            self._settle(session)
+            if session.is_silent:
+                self._settle(session)
+            elif has_news:
+                if session.upstream_is_up:
+                    await self._synchronise_again(session)
+                self._settle(session)
+
+    async def _synchronise_again(self, session: Session) -> None:
+        """IB is back, or the gateway is: whatever was said in between has been missed."""
+        self._enter(SessionState.SYNCHRONISING)
+        try:
+            await session.synchronise()
+        except TradeMindError as error:
+            # Half a truth is none: a fresh connection brings everything in again.
+            session.close(error)
+            return
+        if session.lines_are_lost:
+            session.lines_are_lost = False
+            self._restore_lines(session)
+
+    def _restore_lines(self, session: Session) -> None:
+        with suppress(TradeMindError):  # the connection has ended already, which the keeper is about to see
+            self._on_ready(session)
 
     def _settle(self, session: Session) -> None:
-        self._last_error = None
-        if session.upstream_is_up:
+        """Enter the state that the session is in."""
+        if session.end_reason is not None:
+            return
+        if session.is_silent:
+            self._note(GatewaySilent("the gateway says nothing any more, though it was asked"))
+            self._enter(SessionState.SILENT)
+        elif session.upstream_is_up:
+            self._last_error = None
             self._enter(SessionState.READY)
         else:
-            self._last_error = "IB 1100: the gateway has lost its connection to IB"
+            self._note(_upstream_lost())
             self._enter(SessionState.UPSTREAM_LOST)
 
+    def _note(self, error: TradeMindError) -> None:
+        self._last_error, self._last_error_at = error, self._clock.now()
+
     def _failed(self, error: TradeMindError) -> float | None:
-        self._last_error = error.detail
-        wait = self._policy.wait_after(error) if self._keeps_trying else None
+        now = self._clock.now()
+        is_new = self._last_error is None or self._last_error.detail != error.detail
+        self._note(error)
+        wait = self._policy.wait_after(error, now) if self._keeps_trying else None
         if wait is not None:
-            log.warning("%s; next attempt in %.1f s", error.detail, wait)
+            # What fails again and again, or fails every night, is not worth a warning each time.
+            level = logging.WARNING if is_new and not is_nightly_reset(now) else logging.INFO
+            log.log(level, "%s; next attempt in %.1f s. %s", error.detail, wait, error.advice)
         elif self._keeps_trying:
             log.error("giving up: %s", error.detail)
         self._resolve_attempt(error)
@@ -203,45 +272,65 @@ class Supervisor:
 
     def _drop(self, session: Session) -> None:
         session.close(_closed())
+        self._last_heard_at = session.last_heard_at
         self._session = None
         self._enter(SessionState.DISCONNECTED)
 
     def _enter(self, state: SessionState) -> None:
         """The one place where the state changes."""
-        if state is self._state:
+        old = self._state
+        if state is old:
             return
-        if state not in TRANSITIONS[self._state]:
-            raise AssertionError(f"no session goes from {self._state} to {state}")
-        log.info("session %s -> %s", self._state, state)
+        if state not in TRANSITIONS[old]:
+            raise AssertionError(f"no session goes from {old} to {state}")
+        log.info("session %s -> %s", old, state)
         self._state, self._since = state, self._clock.now()
+        if old is SessionState.READY:
+            self._on_stale(True)
+            reason = self._last_error.detail if self._last_error else f"the session is {state}"
+            self._streams.interrupt(self._heard_at() or self._since, reason, self._connections)
+        self._streams.publish(Channel.SESSION, self.info())
+        if state is SessionState.READY:
+            self._on_stale(False)
+            self._streams.resume(self._connections)
 
     # Questions ---------------------------------------------------------------------------------
 
     def session(self) -> Session:
-        """The session, when it is ready for anything.
+        """The session, when it is ready for questions and cancels.
 
         Raises:
-            NotConnected, NotSynchronised, ConnectionLost: with what is known of the reason.
+            NotConnected, NotSynchronised, ConnectionLost, UpstreamLost, GatewaySilent: with what is known of
+            the reason.
         """
         self.check_readable()
         assert self._session is not None
         self._session.requests.check_open()
+        if self._session.is_silent:
+            self._session.check_heard()
         if not self._session.upstream_is_up:
-            raise NotConnected("the gateway has lost its connection to IB (1100); it reconnects by itself")
+            raise _upstream_lost()
         return self._session
+
+    def session_for_orders(self) -> Session:
+        """The session, when it has been heard of late, so that it can take an order. Raises as `session`."""
+        session = self.session()
+        session.check_heard()
+        return session
 
     def check_readable(self) -> None:
         """Raises `NotConnected` or `NotSynchronised` unless the book holds a complete set of snapshots."""
-        if self._state in (SessionState.READY, SessionState.UPSTREAM_LOST):
+        if self._state in READABLE:
             return
         where = f"{self._options.host}:{self._options.port}"
-        if self._state is SessionState.SYNCHRONISING:
-            raise NotSynchronised(f"connected to {where}, still waiting for {', '.join(self._missing())}")
-        because = f": {self._last_error}" if self._last_error else ""
+        if self._state is SessionState.SYNCHRONISING and self._session is not None:
+            missing = ", ".join(self._session.snapshots.missing)
+            raise NotSynchronised(f"connected to {where}, still waiting for {missing or 'the last snapshot'}")
+        because = f": {self._last_error.detail}" if self._last_error else ""
         raise NotConnected(f"not connected to {where} ({self._state}){because}")
 
-    def _missing(self) -> tuple[str, ...]:
-        return self._session.missing if self._session is not None else ("connection",)
+    def _heard_at(self) -> datetime | None:
+        return self._session.last_heard_at if self._session is not None else self._last_heard_at
 
     def info(self) -> SessionInfo:
         session = self._session
@@ -257,11 +346,21 @@ class Supervisor:
             trading_allowed=session.trading_allowed if session else False,
             server_version=session.server_version if session else None,
             connection_number=self._connections,
-            missing=self._missing(),
-            last_error=self._last_error,
+            snapshots=session.snapshots.states if session else (),
+            last_error=self._last_error.detail if self._last_error else None,
+            last_error_at=self._last_error_at if self._last_error else None,
+            advice=(self._last_error.advice or None) if self._last_error else None,
+            next_attempt_at=self._next_attempt_at,
+            last_heard_at=self._heard_at(),
             farms=dict(session.farms) if session else {},
+            queued=dict(session.requests.queued) if session else {},
+            notices=tuple(session.notices) if session else (),
         )
 
 
 def _closed() -> NotConnected:
     return NotConnected("the session was closed")
+
+
+def _upstream_lost() -> UpstreamLost:
+    return UpstreamLost("IB 1100: the gateway has lost its connection to IB")

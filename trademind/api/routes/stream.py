@@ -1,0 +1,14 @@
+"""The WebSocket: orders, fills, figures, quotes and the session itself, as they change."""
+
+from fastapi import APIRouter, WebSocket
+
+from trademind.api.deps import BrokerDep
+from trademind.api.streaming import Connection
+
+router = APIRouter()
+
+
+@router.websocket("/api/stream")
+async def stream(websocket: WebSocket, broker: BrokerDep) -> None:
+    """See docs/session-contract.md for the frames."""
+    await Connection(websocket, broker).serve()

@@ -1,0 +1,237 @@
+"""Streams of events: any number of consumers, each at its own pace, none of whom can hold up the rest.
+
+What happens is offered to every stream at once, inside the socket's callback, and each consumer takes it when
+it comes round to it. Lossless channels queue up to a bound, beyond which the consumer is cut off rather than
+lied to; channels of latest values keep one value for each thing, made when it is taken. Gaps are told to all,
+and a stream that is opened within one begins with it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from trademind.clock import Clock
+from trademind.domain import (
+    Account,
+    Channel,
+    Contract,
+    ContractQuery,
+    Event,
+    Execution,
+    Gap,
+    Order,
+    Quote,
+    Resumed,
+    SessionInfo,
+)
+from trademind.domain.events import StreamItem
+from trademind.errors import StreamOverrun
+
+MAX_PENDING: Final = 10_000
+"""Events that may wait for one consumer: a busy day's orders, some 10 MB. Whoever is further behind has
+stopped reading."""
+
+
+class QuoteSource(Protocol):
+    """Who holds market data lines for streams."""
+
+    async def hold(self, query: ContractQuery, stream: "EventStream") -> Contract: ...
+    def release(self, con_id: int, stream: "EventStream") -> None: ...
+
+
+class EventStream:
+    """One consumer's stream, made by `IBKRBroker.stream`:
+
+        async with broker.stream(Channel.ORDERS) as stream:
+            await stream.watch(ContractQuery(symbol="AAPL"))
+            async for item in stream:
+                ...
+
+    It ends when the broker is disconnected for good. Iterating raises `StreamOverrun` when the consumer has
+    fallen too far behind: then it has to read the present state and open a new stream.
+    """
+
+    def __init__(self, hub: "Streams", channels: Collection[Channel], quotes: QuoteSource) -> None:
+        self._hub = hub
+        self._channels = set(channels)
+        self._quotes = quotes
+        self._watched: set[int] = set()
+        self._pending: deque[StreamItem] = deque()
+        self._latest: dict[tuple[Channel, int], Callable[[], Any]] = {}
+        """What has changed since it was last taken, and how to read it."""
+        self._wake = asyncio.Event()
+        self._is_over = False
+        self._has_overrun = False
+
+    def follow(self, *channels: Channel) -> None:
+        """Follow these channels, too, from now on."""
+        self._channels.update(channels)
+
+    def unfollow(self, *channels: Channel) -> None:
+        """Follow these channels no longer. What of them is waiting to be read is still read."""
+        self._channels.difference_update(channels)
+
+    async def watch(self, query: ContractQuery) -> Contract:
+        """Follow the quotes of an instrument. Its present quote is the first event.
+
+        Raises:
+            ContractNotFound, AmbiguousContract, Unavailable, NoAnswer.
+            PacingViolation: every market data line is held by somebody.
+        """
+        contract = await self._quotes.hold(query, self)
+        if self._is_over:  # closed while IB was being asked
+            self._quotes.release(contract.con_id, self)
+        else:
+            self._watched.add(contract.con_id)
+        return contract
+
+    def unwatch(self, con_id: int) -> None:
+        """Follow an instrument no longer."""
+        if con_id in self._watched:
+            self._watched.discard(con_id)
+            self._latest.pop((Channel.QUOTES, con_id), None)
+            self._quotes.release(con_id, self)
+
+    def close(self) -> None:
+        """End the stream: nothing more comes, and what it watched is let go."""
+        for con_id in list(self._watched):
+            self.unwatch(con_id)
+        self._is_over = True
+        self._hub.forget(self)
+        self._wake.set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamItem:
+        while True:
+            if self._has_overrun:
+                raise StreamOverrun(
+                    f"{MAX_PENDING:,} events waited to be read; read the present state and open a new stream"
+                )
+            if self._pending:
+                return self._pending.popleft()
+            if self._latest:
+                key = next(iter(self._latest))
+                return self._hub.event(key[0], self._latest.pop(key)())
+            if self._is_over:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+
+    # What the hub tells it ---------------------------------------------------------------------
+
+    def offer(self, item: StreamItem) -> None:
+        """Something that must not be left out."""
+        if self._has_overrun or (isinstance(item, Event) and item.channel not in self._channels):
+            return
+        if isinstance(item, Gap):
+            # Values of before the gap would look like new ones after it.
+            self._latest.clear()
+        if len(self._pending) >= MAX_PENDING:
+            self._has_overrun = True
+            self._pending.clear()
+            self._latest.clear()
+        else:
+            self._pending.append(item)
+        self._wake.set()
+
+    def touch(self, channel: Channel, key: int, read: Callable[[], Any]) -> None:
+        """A value has changed; `read` tells it when the consumer comes round to it."""
+        if not self._has_overrun and (channel is Channel.QUOTES or channel in self._channels):
+            self._latest[channel, key] = read
+            self._wake.set()
+
+    @property
+    def follows(self) -> frozenset[Channel]:
+        """The channels it follows; quotes as soon as an instrument is watched."""
+        return frozenset(self._channels) | ({Channel.QUOTES} if self._watched else frozenset())
+
+    @property
+    def watched(self) -> frozenset[int]:
+        """The con ids of the instruments whose quotes it follows."""
+        return frozenset(self._watched)
+
+
+class Streams:
+    """All streams of one broker."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._streams: set[EventStream] = set()
+        now = clock.now()
+        self._gap: Gap | None = Gap(
+            time=now, since=now, reason="the session is not ready yet", connection_number=0
+        )
+
+    def open(self, channels: Collection[Channel], quotes: QuoteSource) -> EventStream:
+        """A new stream of these channels; it begins with the gap, if there is one."""
+        stream = EventStream(self, channels, quotes)
+        self._streams.add(stream)
+        if self._gap is not None:
+            stream.offer(self._gap)
+        return stream
+
+    def forget(self, stream: EventStream) -> None:
+        self._streams.discard(stream)
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def event(self, channel: Channel, data: Order | Execution | SessionInfo | Account | Quote) -> Event:
+        return Event(channel=channel, time=self._clock.now(), data=data)
+
+    def publish(self, channel: Channel, data: Order | Execution | SessionInfo) -> None:
+        """An event of a lossless channel."""
+        if self._streams:
+            event = self.event(channel, data)
+            for stream in self._streams:
+                stream.offer(event)
+
+    def touch(self, channel: Channel, read: Callable[[], Any]) -> None:
+        """A latest value has changed."""
+        for stream in self._streams:
+            stream.touch(channel, 0, read)
+
+    def interrupt(self, since: datetime, reason: str, connection_number: int) -> None:
+        """From `since` on nothing is vouched for. Within a gap this says nothing new."""
+        if self._gap is None:
+            self._gap = Gap(
+                time=self._clock.now(), since=since, reason=reason, connection_number=connection_number
+            )
+            for stream in self._streams:
+                stream.offer(self._gap)
+
+    def resume(self, connection_number: int) -> None:
+        """The gap is over: what can be known of it has been published."""
+        gap, self._gap = self._gap, None
+        if gap is None:
+            return
+        for stream in self._streams:
+            follows = sorted(stream.follows)
+            stream.offer(
+                Resumed(
+                    time=self._clock.now(),
+                    gap_since=gap.since,
+                    connection_number=connection_number,
+                    recovered=tuple(channel for channel in follows if channel is not Channel.QUOTES),
+                    lost=tuple(channel for channel in follows if channel is Channel.QUOTES),
+                )
+            )
+
+    def close(self, since: datetime, reason: str, connection_number: int) -> None:
+        """The broker has been disconnected: every stream is told, and ends when it has been read."""
+        self.interrupt(since, reason, connection_number)
+        for stream in list(self._streams):
+            stream.close()

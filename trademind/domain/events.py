@@ -1,0 +1,69 @@
+"""What a stream of events carries: what has changed, and where something was missed.
+
+A stream never pretends to be complete. When the session can no longer vouch for what it says, every stream
+gets a `Gap`; when it can again, a `Resumed` that tells what was made up for and what is lost for good.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from trademind.domain.account import Account
+from trademind.domain.executions import Execution
+from trademind.domain.market import Quote
+from trademind.domain.orders import Order
+from trademind.domain.session import SessionInfo
+
+
+class Channel(StrEnum):
+    ORDERS = "orders"
+    """Every change of an order, in order, none left out."""
+    EXECUTIONS = "executions"
+    """Every fill, and every fill again when its commission is reported."""
+    SESSION = "session"
+    """Every change of the session's state."""
+    ACCOUNT = "account"
+    """The account's figures: the latest, however many there were in between."""
+    QUOTES = "quotes"
+    """Quotes of the instruments that are watched: the latest of each."""
+
+
+LATEST_VALUE = frozenset({Channel.ACCOUNT, Channel.QUOTES})
+"""Channels in which a slow consumer sees fewer values, but never older ones. The others are lossless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something has changed: `data` is how it stands now."""
+
+    channel: Channel
+    time: datetime
+    data: Order | Execution | SessionInfo | Account | Quote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """From `since` on nothing is vouched for, until a `Resumed` comes."""
+
+    time: datetime
+    since: datetime
+    """When the gateway was last heard, which is before the loss was noticed."""
+    reason: str
+    connection_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """The stream is whole again. What `recovered` channels missed has been sent since the gap, as events."""
+
+    time: datetime
+    gap_since: datetime
+    connection_number: int
+    """Greater than the gap's where a new connection had to be made."""
+    recovered: tuple[Channel, ...]
+    """Nothing of these is missing: fills and orders are listed by IB, figures are sent anew."""
+    lost: tuple[Channel, ...]
+    """What happened in between is lost, as nobody keeps it: quotes."""
+
+
+StreamItem = Event | Gap | Resumed
