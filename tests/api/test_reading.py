@@ -25,6 +25,7 @@ async def test_account(client: httpx.AsyncClient) -> None:
         "currency": "USD",
         "source": "paper",
         "as_of": "2026-01-30T15:30:00.250000Z",
+        "stale": False,
         "net_liquidation": "250000.00",
         "total_cash_value": "250000.00",
         "buying_power": "1000000.00",
@@ -83,7 +84,8 @@ async def test_positions_of_a_lost_session_are_as_of_the_loss(
     client: httpx.AsyncClient, broker: MemoryBroker
 ) -> None:
     broker.session = replace(broker.session, state=SessionState.UPSTREAM_LOST)
-    assert (await get(client, "/api/portfolio/positions"))["as_of"] == "2026-01-30T15:30:00.250000Z"
+    lost = await get(client, "/api/portfolio/positions")
+    assert (lost["as_of"], lost["stale"]) == ("2026-01-30T15:30:00.250000Z", True)
 
 
 async def test_pnl(client: httpx.AsyncClient) -> None:
@@ -91,6 +93,7 @@ async def test_pnl(client: httpx.AsyncClient) -> None:
         "account_id": "DU1234567",
         "source": "paper",
         "as_of": "2026-01-30T15:30:00.250000Z",
+        "stale": False,
         "daily_pnl": "12.50",
         "unrealized_pnl": None,
         "realized_pnl": "3.00",

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import engine, load, orders, start, ticks, wire_orders
+from tests.bench import engine, load, orders, session, start, ticks, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
 
@@ -26,6 +26,9 @@ WIRE_ORDERS = 4000
 ENGINE_ORDERS = 20_000
 STARTS = 100
 TICK_CLIENTS = 50
+SESSIONS = 50
+CANCELS = 30
+QUESTIONS = 1000
 PACKAGES = ("ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
@@ -59,6 +62,25 @@ async def order_round_trips(port: int, bare_port: int) -> None:
     print("| client | p50 ms | p99 ms |\n| --- | ---: | ---: |")
     for name, latencies in rows.items():
         print(f"| {name} | {quantile(latencies, 0.5):.2f} | {quantile(latencies, 0.99):.2f} |")
+
+
+async def sessions() -> None:
+    port = free_port()
+    with running(
+        ["trademind", "gateway", "start", "--port", str(port)], port, TRADEMIND_SERVER__LOG_LEVEL="warning"
+    ):
+        ready = await session.ready_times(port, SESSIONS)
+        print(f"\nA session on a paper gateway, from connecting to every snapshot in, {SESSIONS} times\n")
+        print("| | p50 ms | p99 ms |\n| --- | ---: | ---: |")
+        print(f"| connect() to ready | {quantile(ready, 0.5):.2f} | {quantile(ready, 0.99):.2f} |")
+        cancels = await session.cancel_times(port, CANCELS, QUESTIONS)
+        alone = await session.cancel_time_of_ib_async(port, QUESTIONS)
+    print(
+        f"\nA cancel while {QUESTIONS:,} questions wait for IB's 50 messages a second, to its confirmation\n"
+    )
+    print("| client | p50 ms | p99 ms |\n| --- | ---: | ---: |")
+    print(f"| bare ib_async, one cancel | {alone * 1000:,.0f} | |")
+    print(f"| TradeMind, {CANCELS} cancels | {quantile(cancels, 0.5):.2f} | {quantile(cancels, 0.99):.2f} |")
 
 
 def orders_in_the_engine() -> None:
@@ -125,6 +147,7 @@ async def main() -> None:
     ):
         await account_reads(trademind_port, bare_port)
         await order_round_trips(trademind_port, bare_port)
+    await sessions()
     orders_in_the_engine()
     await orders_over_the_wire()
     start_to_first_answer()

@@ -13,6 +13,7 @@ FIGURES = dict.fromkeys(AccountOut.model_fields, "250000.00") | {
     "currency": "USD",
     "source": "paper",
     "as_of": "2026-01-30T15:30:00Z",
+    "stale": False,
 }
 
 

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,7 @@ from trademind.errors import (
     UpstreamLost,
 )
 from trademind.gateway.engine.instruments import INSTRUMENTS as LISTED
+from trademind.gateway.faults import Step, StopAnswering
 from trademind.gateway.server import PaperGatewayServer
 
 CONTRACT_DETAILS, CONTRACT_DETAILS_END, ERROR, OPEN_ORDER, ORDER_STATUS = 10, 52, 4, 5, 3
@@ -332,6 +333,20 @@ async def test_an_order_that_never_arrived_is_settled_as_never_sent(broker: IBKR
     assert (await broker.get_order("gone")).status is OrderStatus.NEVER_SENT
     assert await broker.get_positions() == ()
     assert proxy.count(PLACE_ORDER) == 1
+
+
+async def test_an_order_swallowed_by_a_short_silence_is_settled_without_anyone_asking(
+    gateway: PaperGatewayServer,
+) -> None:
+    """The gateway hangs for longer than an order may take, and for less than counts as silent."""
+    async with IBKRBroker(port=gateway.port, order_timeout=0.3, heartbeat=0.2) as broker:
+        await broker.qualify(ContractQuery(symbol="AAPL"))
+        gateway.core.timeline.add(Step(do=StopAnswering(), until=timedelta(seconds=0.6)))
+        with pytest.raises(OrderOutcomeUnknown):
+            await broker.place_order(order(client_order_id="swallowed"))
+        await until(lambda: broker._book.order("swallowed").status is OrderStatus.NEVER_SENT)  # type: ignore[union-attr]
+        await until(lambda: broker.session.state is SessionState.READY)
+        assert not gateway.core.exchange.orders()
 
 
 async def test_what_filled_while_disconnected_is_known_afterwards(

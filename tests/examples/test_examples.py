@@ -25,9 +25,10 @@ def gateway_port() -> Iterator[int]:
         yield port
 
 
-def test_isolation_prints_the_account(gateway_port: int) -> None:
+def output_of(example: str, gateway_port: int) -> str:
+    """What it prints; it must end well and complain of nothing."""
     done = subprocess.run(
-        [sys.executable, EXAMPLES / "isolation.py"],
+        [sys.executable, EXAMPLES / example],
         env={**os.environ, "PYTHONPATH": str(ROOT), "TRADEMIND_IBKR__PORT": str(gateway_port)},
         capture_output=True,
         text=True,
@@ -35,8 +36,20 @@ def test_isolation_prints_the_account(gateway_port: int) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "100000 USD (paper)" in done.stdout
     assert done.stderr == ""
+    return done.stdout
+
+
+def test_isolation_prints_the_account(gateway_port: int) -> None:
+    assert "100000 USD (paper)" in output_of("isolation.py", gateway_port)
+
+
+def test_the_stream_tells_of_the_quote_and_the_fill() -> None:
+    port = free_port()
+    with running(["trademind", "gateway", "start", "--port", str(port)], port):
+        told = output_of("stream.py", port).splitlines()
+    assert any(line.startswith("AAPL ") for line in told)
+    assert told[-1] == "BUY 10 AAPL: filled"
 
 
 def test_somebody_elses_app_uses_the_session_by_dependency_injection(gateway_port: int) -> None:

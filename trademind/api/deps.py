@@ -12,8 +12,10 @@ from starlette.requests import HTTPConnection
 
 from trademind.api.idempotency import KeyedLocks
 from trademind.api.lifespan import AppState
+from trademind.api.metrics import Metrics
 from trademind.brokers.base import Broker
 from trademind.domain import SessionInfo, SessionState
+from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
 
 
@@ -33,9 +35,19 @@ async def _placing(connection: HTTPConnection) -> KeyedLocks:
     return _state(connection)["placing"]
 
 
+async def _watch(connection: HTTPConnection) -> LoopWatch:
+    return _state(connection)["watch"]
+
+
+async def _metrics(connection: HTTPConnection) -> Metrics:
+    return _state(connection)["metrics"]
+
+
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 PlacingDep = Annotated[KeyedLocks, Depends(_placing)]
+WatchDep = Annotated[LoopWatch, Depends(_watch)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
 
 
 def as_of(session: SessionInfo) -> datetime:

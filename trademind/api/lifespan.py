@@ -8,7 +8,9 @@ from fastapi import FastAPI
 
 from trademind.aio import short_collections
 from trademind.api.idempotency import KeyedLocks
+from trademind.api.metrics import Metrics
 from trademind.brokers.base import Broker
+from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
 
 
@@ -30,6 +32,8 @@ class AppState(TypedDict):
 
     runtime: OpenedRuntime
     placing: KeyedLocks
+    watch: LoopWatch
+    metrics: Metrics
 
 
 def lifespan_of(
@@ -39,8 +43,13 @@ def lifespan_of(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings) as runtime, LoopWatch() as watch:
             with short_collections():
-                yield {"runtime": runtime, "placing": KeyedLocks()}
+                yield {
+                    "runtime": runtime,
+                    "placing": KeyedLocks(),
+                    "watch": watch,
+                    "metrics": Metrics(runtime.broker, watch),
+                }
 
     return lifespan

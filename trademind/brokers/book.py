@@ -76,6 +76,7 @@ class Book:
         self._order_watchers: list[Callable[[Order], None]] = []
         self._execution_watchers: list[Callable[[Execution], None]] = []
         self._account_watchers: list[Callable[[], None]] = []
+        self._is_stale = False
         self.highest_order_id = 0
         """The highest order id used by this client so far. IB may hand out lower ones after a reconnect, and
         an id that is used again changes the old order instead of making a new one."""
@@ -99,6 +100,12 @@ class Book:
             unrealized_pnl=None,
             realized_pnl=None,
         )
+
+    def mark_stale(self, is_stale: bool) -> None:
+        """Whether what is reported of the account is kept up to date."""
+        self._is_stale = is_stale
+        for watcher in self._account_watchers:
+            watcher()
 
     def set_value(self, tag: str, value: Decimal, currency: str) -> None:
         """Record one of IB's account values, stated in the account's base currency."""
@@ -169,13 +176,14 @@ class Book:
             gross_position_value=value("GrossPositionValue"),
             unrealized_pnl=value("UnrealizedPnL"),
             realized_pnl=value("RealizedPnL"),
+            stale=self._is_stale,
         )
 
     def positions(self) -> tuple[Position, ...]:
         return tuple(sorted(self._positions.values(), key=lambda p: (p.contract.symbol, p.contract.con_id)))
 
     def pnl(self) -> PnL:
-        return self._pnl
+        return replace(self._pnl, stale=self._is_stale)
 
     # Orders ------------------------------------------------------------------------------------
 
@@ -326,6 +334,13 @@ class Book:
                 else:
                     self.give_reason(order, OrderStatus.UNKNOWN, "IB no longer lists this order")
 
+    @property
+    def has_unsettled_orders(self) -> bool:
+        """Are there orders of unknown outcome that IB has never acknowledged?"""
+        return any(
+            order.status is OrderStatus.UNKNOWN and order.perm_id is None for order in self._orders.values()
+        )
+
     def _moved(self, order: Order, status: OrderStatus) -> Order:
         if status is order.status:
             return order
@@ -415,7 +430,10 @@ class Book:
             self._settle(order)
 
     def _record(self, execution: Execution) -> None:
-        self._executions[_fill_key(execution.exec_id)] = execution
+        key = _fill_key(execution.exec_id)
+        if self._executions.get(key) == execution:  # IB tells everything again on every connection
+            return
+        self._executions[key] = execution
         for watcher in self._execution_watchers:
             watcher(execution)
 

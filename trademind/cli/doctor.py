@@ -78,7 +78,7 @@ def _server_check(
                 name=name,
                 ok=False,
                 found=f"runs at {where}, session {found['state']}: {reason}",
-                remedy="see the checks of the gateway below",
+                remedy=found["advice"] or "see the checks of the gateway below",
             )
         ]
     return found, [Check(name=name, ok=True, found=f"runs at {where}, session ready")]

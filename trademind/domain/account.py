@@ -56,6 +56,8 @@ class Account:
     gross_position_value: Decimal | None
     unrealized_pnl: Decimal | None
     realized_pnl: Decimal | None
+    stale: bool = False
+    """Not kept up to date at the moment: the gateway is not heard, or has lost IB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +85,5 @@ class PnL:
     daily_pnl: Decimal | None
     unrealized_pnl: Decimal | None
     realized_pnl: Decimal | None
+    stale: bool = False
+    """As of the account."""

@@ -9,7 +9,7 @@ from trademind.api.paging import Limit, PageToken, Position, moment, newest_firs
 from trademind.api.schemas.base import In, time
 from trademind.api.schemas.orders import ExecutionOut, ExecutionsPage
 from trademind.api.schemas.problem import problems
-from trademind.domain import Execution
+from trademind.domain import Execution, SessionState
 
 router = APIRouter(prefix="/api/executions", tags=["executions"])
 
@@ -35,6 +35,7 @@ async def list_executions(broker: BrokerDep, wanted: Annotated[ExecutionFilter, 
         account_id=session.account_id,
         source=session.source,
         as_of=time(as_of(session)),
+        stale=session.state is not SessionState.READY,
         executions=[ExecutionOut.of(execution) for execution in page],
         next_page_token=following,
     )

@@ -1,9 +1,11 @@
-"""Liveness and readiness, for whoever watches the process."""
+"""Liveness, readiness and metrics, for whoever watches the process."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 import trademind
-from trademind.api.deps import BrokerDep
+from trademind.api.deps import BrokerDep, MetricsDep
+from trademind.api.metrics import CONTENT_TYPE
 from trademind.api.schemas.base import time, time_or_none
 from trademind.api.schemas.problem import problems
 from trademind.api.schemas.system import HealthOut, ReadyOut, snapshots_of
@@ -26,6 +28,12 @@ async def readyz(broker: BrokerDep) -> ReadyOut:
     if session.state is not SessionState.READY:
         raise _not_ready(session)
     return ReadyOut(account_id=session.account_id, source=session.source, since=time(session.since))
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=problems())
+async def metrics(metrics: MetricsDep) -> Response:
+    """The session, the event loop and the process, in the text format of Prometheus."""
+    return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
 def _not_ready(session: SessionInfo) -> Unavailable:

@@ -11,7 +11,7 @@ from trademind.api.schemas.orders import OrderChangeIn, OrderIn, OrderOut, Order
 from trademind.api.schemas.problem import problems
 from trademind.api.strict import StrictRoute
 from trademind.brokers.base import Broker
-from trademind.domain import Order, OrderRequest
+from trademind.domain import Order, OrderRequest, SessionState
 from trademind.errors import Invalid, OrderNotFound
 
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=StrictRoute)
@@ -101,6 +101,7 @@ async def list_orders(broker: BrokerDep, wanted: Annotated[OrderFilter, Query()]
         account_id=session.account_id,
         source=session.source,
         as_of=time(as_of(session)),
+        stale=session.state is not SessionState.READY,
         orders=[OrderOut.of(order) for order in page],
         next_page_token=following,
     )
@@ -138,5 +139,6 @@ async def cancel_all(broker: BrokerDep) -> OrdersOut:
         account_id=session.account_id,
         source=session.source,
         as_of=time(as_of(session)),
+        stale=session.state is not SessionState.READY,
         orders=[OrderOut.of(order) for order in orders],
     )

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Money = Annotated[str, Field(description="An amount, with two decimals.", examples=["250000.00"])]
 Price = Annotated[str, Field(description="An exact price.", examples=["150.25"])]
 Quantity = Annotated[str, Field(description="An exact quantity.", examples=["10"])]
+Stale = Annotated[
+    bool, Field(description="Not kept up to date at the moment: the gateway is not heard, or has lost IB.")
+]
 Time = Annotated[str, Field(description="RFC 3339, in UTC.", json_schema_extra={"format": "date-time"})]
 
 

@@ -12,6 +12,7 @@ from trademind.api.schemas.base import (
     Out,
     Price,
     Quantity,
+    Stale,
     Time,
     exact_price,
     money,
@@ -19,9 +20,14 @@ from trademind.api.schemas.base import (
     quantity,
     time,
 )
-from trademind.domain import Account, DataSource, PnL, Position, SecType, SessionInfo
+from trademind.domain import Account, DataSource, PnL, Position, SecType, SessionInfo, SessionState
 
-_HEAD: JsonDict = {"account_id": "DU1234567", "source": "paper", "as_of": "2026-01-30T15:30:00.250000Z"}
+_HEAD: JsonDict = {
+    "account_id": "DU1234567",
+    "source": "paper",
+    "as_of": "2026-01-30T15:30:00.250000Z",
+    "stale": False,
+}
 _POSITION: JsonDict = {
     "account_id": "DU1234567",
     "con_id": 265598,
@@ -67,6 +73,7 @@ class AccountOut(Out):
     currency: str
     source: DataSource
     as_of: Time
+    stale: Stale
     net_liquidation: Money | None
     total_cash_value: Money | None
     buying_power: Money | None
@@ -86,6 +93,7 @@ class AccountOut(Out):
             currency=account.currency,
             source=account.source,
             as_of=time(account.as_of),
+            stale=account.stale,
             net_liquidation=money(account.net_liquidation),
             total_cash_value=money(account.total_cash_value),
             buying_power=money(account.buying_power),
@@ -141,6 +149,7 @@ class SnapshotOut(Out):
     account_id: str | None
     source: DataSource | None
     as_of: Time
+    stale: Stale
 
 
 class PositionsOut(SnapshotOut):
@@ -154,6 +163,7 @@ class PositionsOut(SnapshotOut):
             account_id=session.account_id,
             source=session.source,
             as_of=time(as_of),
+            stale=session.state is not SessionState.READY,
             positions=[PositionOut.of(position) for position in positions],
         )
 
@@ -168,6 +178,7 @@ class PnLOut(Out):
     account_id: str
     source: DataSource
     as_of: Time
+    stale: Stale
     daily_pnl: Money | None
     unrealized_pnl: Money | None
     realized_pnl: Money | None
@@ -178,6 +189,7 @@ class PnLOut(Out):
             account_id=pnl.account_id,
             source=pnl.source,
             as_of=time(pnl.as_of),
+            stale=pnl.stale,
             daily_pnl=money(pnl.daily_pnl),
             unrealized_pnl=money(pnl.unrealized_pnl),
             realized_pnl=money(pnl.realized_pnl),

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from trademind.api.schemas.base import Out, Time, time, time_or_none
 from trademind.api.schemas.notices import NoticeOut
 from trademind.domain import DataSource, SessionInfo, SessionState
+from trademind.loopwatch import LoopWatch
 
 
 class HealthOut(Out):
@@ -35,6 +36,29 @@ def snapshots_of(session: SessionInfo) -> list[SessionSnapshotOut]:
         SessionSnapshotOut(name=snapshot.name, arrived=snapshot.arrived, since=time(snapshot.since))
         for snapshot in session.snapshots
     ]
+
+
+class LoopLagOut(Out):
+    """How late the event loop is."""
+
+    last_ms: float | None
+    p99_ms: float | None = Field(description="Of the last minute.")
+    max_ms: float | None = Field(description="Since the server started.")
+    stalls: int = Field(description="Callbacks that held the loop for more than 100 ms; the log names them.")
+
+    @classmethod
+    def of(cls, watch: LoopWatch) -> Self:
+        lag = watch.lag
+        return cls(
+            last_ms=_milliseconds(lag.last),
+            p99_ms=_milliseconds(lag.p99),
+            max_ms=_milliseconds(lag.max),
+            stalls=watch.stall_count,
+        )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 class ConnectionOut(Out):
@@ -75,6 +99,7 @@ class ConnectionOut(Out):
                     "notices": [],
                     "event_loop": "uvloop",
                     "nest_asyncio": False,
+                    "loop_lag": {"last_ms": 0.214, "p99_ms": 1.37, "max_ms": 12.805, "stalls": 0},
                     "as_of": "2026-01-30T15:30:00Z",
                 }
             ]
@@ -108,6 +133,7 @@ class ConnectionOut(Out):
     notices: list[NoticeOut] = Field(description="What IB said of late about no request and no order.")
     event_loop: str = Field(description="The event loop the server runs on: asyncio or uvloop.")
     nest_asyncio: bool = Field(description="Has something patched asyncio? It must not be.")
+    loop_lag: LoopLagOut
     as_of: Time
 
     @classmethod
@@ -118,6 +144,7 @@ class ConnectionOut(Out):
         broker: Literal["paper", "ibkr"],
         event_loop: str,
         nest_asyncio: bool,
+        loop_lag: LoopLagOut,
         as_of: datetime,
     ) -> Self:
         return cls(
@@ -146,5 +173,6 @@ class ConnectionOut(Out):
             notices=[NoticeOut.of(notice) for notice in session.notices],
             event_loop=event_loop,
             nest_asyncio=nest_asyncio,
+            loop_lag=loop_lag,
             as_of=time(as_of),
         )

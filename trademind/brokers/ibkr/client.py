@@ -118,7 +118,7 @@ class IBKRBroker:
             self._streams,
             order_ids or OrderIds(),
             on_ready=self._quotes.restore,
-            on_stale=self._quotes.mark_stale,
+            on_stale=self._mark_stale,
         )
         self._book.watch_orders(lambda order: self._streams.publish(Channel.ORDERS, order))
         self._book.watch_executions(lambda fill: self._streams.publish(Channel.EXECUTIONS, fill))
@@ -129,6 +129,10 @@ class IBKRBroker:
 
     def _session_for_orders(self) -> Session:
         return self._supervisor.session_for_orders()
+
+    def _mark_stale(self, is_stale: bool) -> None:
+        self._book.mark_stale(is_stale)
+        self._quotes.mark_stale(is_stale)
 
     def _on_interruption(self, error: TradeMindError) -> None:
         self._orders.interrupted(error)

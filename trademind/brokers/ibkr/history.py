@@ -34,9 +34,10 @@ _Bars = tuple[Bar, ...]
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """A request that the limits hold back."""
+    """A request that waits for its turn."""
 
-    wanted: Wanted
+    limited: Wanted | None
+    """As IB's limits see it; None where they do not hold."""
     may_go: asyncio.Event
 
 
@@ -53,8 +54,8 @@ class History:
         self._is_paced = is_paced
         self._pacing = HistoryPacing()
         self._held: list[_Held] = []
+        self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._under_way: dict[_Key, asyncio.Task[_Bars]] = {}
         self._answers: OrderedDict[_Key, tuple[float, _Bars]] = OrderedDict()
         self._tasks = Tasks()
@@ -83,43 +84,43 @@ class History:
 
     async def _fetch(self, key: _Key, contract: Contract, request: BarRequest) -> _Bars:
         what = f"bars of {contract.symbol}"
-        patience = self._session().options.request_timeout
+        limited = None
+        if self._is_paced and is_limited(request.bar_size):
+            subject = (contract.con_id, contract.exchange, request.what_to_show)
+            limited = Wanted(key, subject, weight_of(request.what_to_show))
+        await self._turn(what, _Held(limited, asyncio.Event()), self._session().options.request_timeout)
         try:
-            async with asyncio.timeout(patience):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise too_many(what, IN_FLIGHT, patience) from None
-        try:
-            if self._is_paced and is_limited(request.bar_size):
-                await self._until_allowed(what, key, contract, request, patience)
             bars = await self._ask(what, contract, request)
         finally:
-            self._slots.release()
+            self._in_flight -= 1
+            self._let_go()
         self._answers[key] = (asyncio.get_running_loop().time(), bars)
         self._answers.move_to_end(key)
         if len(self._answers) > KEPT:
             self._answers.popitem(last=False)
         return bars
 
-    async def _until_allowed(
-        self, what: str, key: _Key, contract: Contract, request: BarRequest, patience: float
-    ) -> None:
-        subject = (contract.con_id, contract.exchange, request.what_to_show)
-        held = _Held(Wanted(key, subject, weight_of(request.what_to_show)), asyncio.Event())
-        ahead = sum(other.wanted.weight for other in self._held)
-        wait = self._pacing.wait(asyncio.get_running_loop().time(), held.wanted, ahead)
-        if wait > patience:
-            raise too_many(what, len(self._held), wait)
+    async def _turn(self, what: str, held: _Held, patience: float) -> None:
+        """Wait until `held` may be asked; it counts as in flight then. Raises `PacingViolation`."""
+        if held.limited is not None:
+            ahead = sum(other.limited.weight for other in self._held if other.limited is not None)
+            wait = self._pacing.wait(asyncio.get_running_loop().time(), held.limited, ahead)
+            if wait > patience:
+                raise too_many(what, len(self._held), wait)
         self._held.append(held)
         self._let_go()
         try:
             async with asyncio.timeout(patience):
                 await held.may_go.wait()
-        except TimeoutError:
-            raise too_many(what, len(self._held), patience) from None
-        finally:
+        except BaseException as error:
             if held in self._held:
                 self._held.remove(held)
+            else:  # its turn had come just now
+                self._in_flight -= 1
+                self._let_go()
+            if isinstance(error, TimeoutError):
+                raise too_many(what, len(self._held), patience) from None
+            raise
 
     def _let_go(self) -> None:
         """Let those go that may, in the order in which they came; and look again when the next may."""
@@ -129,13 +130,16 @@ class History:
         loop = asyncio.get_running_loop()
         now, waits = loop.time(), []
         for held in list(self._held):
-            wait = self._pacing.wait(now, held.wanted)
-            if wait > 0:
-                waits.append(wait)
-            else:
-                self._pacing.count(now, held.wanted)
-                self._held.remove(held)
-                held.may_go.set()
+            if self._in_flight >= IN_FLIGHT:
+                break  # whoever is answered next comes here again
+            if held.limited is not None:
+                if (wait := self._pacing.wait(now, held.limited)) > 0:
+                    waits.append(wait)
+                    continue
+                self._pacing.count(now, held.limited)
+            self._in_flight += 1
+            self._held.remove(held)
+            held.may_go.set()
         if waits:
             self._timer = loop.call_later(min(waits), self._let_go)
 

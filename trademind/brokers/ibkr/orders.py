@@ -211,6 +211,7 @@ class Orders:
                 OrderStatus.UNKNOWN,
                 f"no answer in {session.options.order_timeout:g} s",
             )
+            session.doubt()
             raise _outcome_unknown(order, f"IB gave no answer to {what}") from None
 
     def _new_order(
@@ -307,6 +308,7 @@ class Orders:
                 async with asyncio.timeout(session.options.order_timeout):
                     await waiter.future
             except TimeoutError:
+                session.doubt()
                 raise NoAnswer(
                     f"IB did not confirm the change of {order.id}; read the order before trying again"
                 ) from None
@@ -343,6 +345,7 @@ class Orders:
                 async with asyncio.timeout(session.options.order_timeout):
                     await waiter.future
             except TimeoutError:
+                session.doubt()
                 raise NoAnswer(
                     f"IB did not answer the cancel of {order_id}; it may still be working"
                 ) from None

@@ -125,12 +125,6 @@ class Pacer:
         """Seconds until one of `priority` that came now would be sent, if nothing more urgent came."""
         return self.position(priority) / self._limits[priority] * WINDOW if self._rate else 0.0
 
-    def check_room(self, priority: Priority, what: str, within: float) -> None:
-        """Raises `PacingViolation` where one more would not have its turn in `within` seconds."""
-        wait = self.wait(priority)
-        if wait > within:
-            raise too_many(what, self.position(priority), wait)
-
     @property
     def queued(self) -> Mapping[str, int]:
         """How many messages wait, by priority."""

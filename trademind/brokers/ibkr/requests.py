@@ -21,6 +21,8 @@ from trademind.errors import ConnectionLost, NoAnswer, TradeMindError
 
 T = TypeVar("T")
 
+MOST_OF_IT = 0.75
+"""The part of its deadline that a question may have to wait for its turn; the rest is for the answer."""
 UNLISTED_CODE_GRACE = 1.0
 """Seconds that an answer may still come after an error code that is in no table: it may be a mere warning."""
 
@@ -108,12 +110,12 @@ class Requests:
             PacingViolation: the turn did not come by the deadline. Nothing was sent.
         """
         self.check_open()
+        position = self._pacer.position(priority)
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._pacer.send(priority, send)
         except TimeoutError:
-            what = f"{priority.name.lower()}"
-            raise too_many(what, self._pacer.position(priority), self._pacer.wait(priority)) from None
+            raise too_many(priority.name.lower(), position, self._timeout) from None
 
     @property
     def queued(self) -> Mapping[str, int]:
@@ -147,7 +149,9 @@ class Requests:
         give_up: Callable[[int], None] | None = None,
     ) -> Any:
         self.check_open()
-        self._pacer.check_room(priority, what, self._timeout)
+        position, wait = self._pacer.position(priority), self._pacer.wait(priority)
+        if wait > self._timeout * MOST_OF_IT:
+            raise too_many(what, position, wait)
         question: _Question | None = None
         try:
             async with asyncio.timeout(self._timeout):
@@ -155,7 +159,7 @@ class Requests:
                 return await question.answer
         except TimeoutError:
             if question is None:
-                raise too_many(what, self._pacer.position(priority), self._pacer.wait(priority)) from None
+                raise too_many(what, position, self._timeout) from None
             raise NoAnswer(f"{what}: the gateway gave no answer in {self._timeout:g} s") from None
         except ConnectionError as error:
             raise self._closed or ConnectionLost(f"{what}: the connection to the gateway broke") from error

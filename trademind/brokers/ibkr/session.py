@@ -108,8 +108,11 @@ class Session:
         """Whether IB has dropped the market data lines (1101)."""
         self.is_silent = False
         """Whether nothing has been heard for too long."""
+        self._is_in_doubt = False
+        """Whether a command was not answered, and nothing has been heard since."""
         self.news = asyncio.Event()
-        """Set when the connection ends, with every 1100, 1101 and 1102, and when a silence is broken."""
+        """Set when the connection ends, with every 1100, 1101 and 1102, when a silence is broken, and when
+        the gateway is heard that has left a command without an answer."""
         self.reports = Reports(book, options.client_id)
         self.ib = SessionIB(self.reports, self.on_error)
         self.ib.client.MaxRequests = 0  # `pacing` sees to it
@@ -223,12 +226,10 @@ class Session:
     def close(self, reason: TradeMindError) -> None:
         """End the connection: whoever waits is told `reason`, then the socket is closed."""
         self._end(reason)
+        transport = self.ib.client.conn.transport
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()  # a peer that does not read would hold a socket in farewell for ever
         self.ib.client.disconnect()
-
-    def abort(self) -> None:
-        """Drop the socket without a farewell, which a peer that does not read would never take."""
-        if (transport := self.ib.client.conn.transport) is not None:
-            transport.abort()
 
     def _close_if_ended(self, connecting: "asyncio.Task[None]") -> None:
         if not connecting.cancelled():
@@ -255,11 +256,11 @@ class Session:
         Silence is first told to everyone who waits, and the connection kept: a gateway that hung for a moment
         goes on where it was, while a new connection might find the client id still taken.
         """
-        loop = asyncio.get_running_loop()
-        finding = self.pulse.look(loop.time(), self._ask_for_a_sign)
+        if self._ended.done():
+            return
+        finding = self.pulse.look(asyncio.get_running_loop().time(), self._ask_for_a_sign)
         if finding is Finding.DEAD:
-            self.abort()
-            self._end(self._silence())
+            self.close(self._silence())
         elif finding is Finding.SILENT and not self.is_silent:
             self.is_silent = True
             reason = self._silence()
@@ -282,11 +283,17 @@ class Session:
     def _on_data(self, _: bytes) -> None:
         self.pulse.heard(asyncio.get_running_loop().time())
         self.last_heard_at = self._clock.now()
-        if self.is_silent:
-            self.is_silent = False
+        if self.is_silent or self._is_in_doubt:
+            self.is_silent = self._is_in_doubt = False
             self.news.set()
         if len(self.ib.client._data) > MAX_UNREAD:
             self._end(ConnectionLost("the gateway sent what cannot be read"))
+
+    def doubt(self) -> None:
+        """A command was not answered: IB's lists are to tell what became of it, once the gateway is heard."""
+        if not self._ended.done():
+            self._is_in_doubt = True
+            self._ask_for_a_sign()
 
     # What may be sent --------------------------------------------------------------------------
 

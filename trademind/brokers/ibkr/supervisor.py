@@ -187,7 +187,12 @@ class Supervisor:
         self._restore_lines(session)
         self._settle(session)
         self._resolve_attempt(None)
-        reason = await self._see_to(session)
+        try:
+            reason = await self._see_to(session)
+        except Exception as error:
+            # As above: a session whose keeping has failed is over, and the next one is opened.
+            log.exception("keeping the session failed")
+            reason = Unavailable(f"keeping the session failed: {error!r}")
         self._note(reason)
         log.warning("the session has ended: %s", reason.detail)
         self._attempt = asyncio.get_running_loop().create_future()
@@ -212,13 +217,23 @@ class Supervisor:
                 self._settle(session)
 
     async def _synchronise_again(self, session: Session) -> None:
-        """IB is back, or the gateway is: whatever was said in between has been missed."""
+        """IB is back, or the gateway is, or owes an answer: whatever was said meanwhile has been missed."""
         self._enter(SessionState.SYNCHRONISING)
+        synchronising = self._tasks.spawn(session.synchronise(), name="synchronise", expected=TradeMindError)
         try:
-            await session.synchronise()
+            while not synchronising.done():
+                await asyncio.wait({synchronising}, timeout=session.pulse.due - _now())
+                session.feel_pulse()
+            synchronising.result()
         except TradeMindError as error:
             # Half a truth is none: a fresh connection brings everything in again.
             session.close(error)
+            return
+        finally:
+            synchronising.cancel()
+        if self._book.has_unsettled_orders:
+            # On this connection an order that is not listed may still be on its way; on a new one it is not.
+            session.close(ConnectionLost("an order that was not answered is on none of IB's lists"))
             return
         if session.lines_are_lost:
             session.lines_are_lost = False
@@ -356,6 +371,10 @@ class Supervisor:
             queued=dict(session.requests.queued) if session else {},
             notices=tuple(session.notices) if session else (),
         )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _closed() -> NotConnected:

@@ -1,0 +1,114 @@
+"""What Prometheus is told, in its text format.
+
+Nothing is counted here. Everything is read when it is asked for, from the session and the loop's watch, so a
+metric cannot differ from what the API says. Each app has a registry of its own; nothing is global.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import isinf
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+import trademind
+from trademind.brokers.base import Broker
+from trademind.domain import SessionInfo, SessionState
+from trademind.loopwatch import LoopWatch
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The version of the format that every Prometheus reads."""
+
+USABLE_FARMS = frozenset({"ok", "inactive"})
+"""An inactive farm is at rest until it is needed."""
+
+
+class Metrics:
+    """The metrics of one app."""
+
+    def __init__(self, broker: Broker, watch: LoopWatch) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collector(broker, watch))
+        # CPU time, memory, start time and open files, where the system tells them (Linux).
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """All of them, as they are now."""
+        return generate_latest(self._registry)
+
+
+class _Collector(Collector):
+    def __init__(self, broker: Broker, watch: LoopWatch) -> None:
+        self._broker = broker
+        self._watch = watch
+
+    def collect(self) -> Iterable[Metric]:
+        yield InfoMetricFamily("trademind_build", "TradeMind itself.", {"version": trademind.__version__})
+        yield from _session(self._broker.session)
+        yield from _loop(self._watch)
+
+
+def _session(session: SessionInfo) -> Iterator[Metric]:
+    """Whatever else a session comes to know about itself belongs here."""
+    yield _gauges(
+        "trademind_session_state",
+        "1 for the state that the session is in.",
+        "state",
+        {state.value: float(state is session.state) for state in SessionState},
+    )
+    yield GaugeMetricFamily(
+        "trademind_session_state_since_seconds",
+        "When the session came to be in its state, in Unix time.",
+        session.since.timestamp(),
+    )
+    yield CounterMetricFamily(
+        "trademind_session_connections", "Connections made with the gateway.", session.connection_number
+    )
+    yield _gauges(
+        "trademind_session_queued",
+        "Messages that wait for their turn within IB's limit of 50 a second.",
+        "priority",
+        session.queued,
+    )
+    yield _gauges(
+        "trademind_farm_up",
+        "0 for a data farm of IB that cannot be used, 1 for one that can be.",
+        "farm",
+        {farm: float(state in USABLE_FARMS) for farm, state in session.farms.items()},
+    )
+
+
+def _loop(watch: LoopWatch) -> Iterator[Metric]:
+    lag = watch.lag
+    yield HistogramMetricFamily(
+        "trademind_loop_lag_seconds",
+        "How long whatever became due had to wait for the event loop, measured evenly over time.",
+        buckets=[("+Inf" if isinf(bound) else str(bound), count) for bound, count in lag.buckets],
+        sum_value=lag.sum,
+    )
+    if lag.max is not None:
+        yield GaugeMetricFamily("trademind_loop_lag_max_seconds", "The longest of these waits.", lag.max)
+    yield CounterMetricFamily(
+        "trademind_loop_stalls",
+        "Callbacks that held the event loop for more than 0.1 s; the log has their names.",
+        watch.stall_count,
+    )
+    yield CounterMetricFamily(
+        "trademind_loop_pauses",
+        "How often the event loop stood still without a callback to blame, as on a suspended machine.",
+        watch.pause_count,
+    )
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    """One gauge for each value of `label`."""
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([value], number)
+    return family
