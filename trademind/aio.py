@@ -1,13 +1,14 @@
-"""The few asyncio tools that everything above shares: tracked tasks, backoff, short garbage collections."""
+"""The few asyncio tools that all above share: tracked tasks, single flight, backoff, short collections."""
 
 import asyncio
 import gc
 import logging
 import random
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,31 @@ class Tasks:
             task.cancel()
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class SingleFlight(Generic[K, T]):
+    """The same question asked again while it is under way is one question, and all who ask get its answer.
+
+    Whoever stops waiting stops only itself. The question goes on: another may have joined it.
+    """
+
+    def __init__(self, expected: type[Exception]) -> None:
+        self._expected = expected
+        self._under_way: dict[K, asyncio.Task[T]] = {}
+        self._tasks = Tasks()
+
+    async def ask(self, key: K, question: Callable[[], Coroutine[Any, Any, T]], *, name: str) -> T:
+        """The answer to the question of that `key`; `question` is called where none is under way."""
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._tasks.spawn(question(), name=name, expected=self._expected)
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def finish(self, grace: float) -> None:
+        """Give every question `grace` seconds to end by itself, then cancel what is left."""
+        await self._tasks.finish(grace)
 
 
 class Backoff:

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
-from trademind.aio import Tasks
+from trademind.aio import SingleFlight
 from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.session import Session
 from trademind.domain import ContractDetails, ContractMatch, ContractQuery
@@ -20,8 +20,8 @@ class Contracts:
     def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
         self._known: OrderedDict[ContractQuery, ContractDetails] = OrderedDict()
-        self._asked: dict[ContractQuery, asyncio.Task[ContractDetails]] = {}
-        self._tasks = Tasks()
+        self._asked: SingleFlight[ContractQuery, ContractDetails] = SingleFlight(TradeMindError)
+        self._searched: SingleFlight[str, tuple[ContractMatch, ...]] = SingleFlight(TradeMindError)
 
     async def qualify(self, query: ContractQuery) -> ContractDetails:
         """The one contract that `query` means.
@@ -32,13 +32,8 @@ class Contracts:
         if (known := self._known.get(query)) is not None:
             self._known.move_to_end(query)
             return known
-        if (asked := self._asked.get(query)) is None:
-            asked = self._tasks.spawn(
-                self._ask(query), name=f"contract {query.con_id or query.symbol}", expected=TradeMindError
-            )
-            self._asked[query] = asked
-            asked.add_done_callback(lambda _: self._asked.pop(query, None))
-        return await asyncio.shield(asked)
+        name = f"contract {query.con_id or query.symbol}"
+        return await self._asked.ask(query, lambda: self._ask(query), name=name)
 
     async def _ask(self, query: ContractQuery) -> ContractDetails:
         session = self._session()
@@ -81,13 +76,16 @@ class Contracts:
 
     async def close(self) -> None:
         """End the questions under way; with the connection closed they have failed already."""
-        await self._tasks.finish(grace=1)
+        await asyncio.gather(self._asked.finish(grace=1), self._searched.finish(grace=1))
 
     async def search(self, text: str) -> tuple[ContractMatch, ...]:
         """Contracts whose symbol or name matches `text`. Raises `Invalid`, `Unavailable`, `NoAnswer`."""
         text = text.strip()
         if not text or len(text) > 100 or not text.isprintable():
             raise Invalid([("query", "must be 1 to 100 printable characters")])
+        return await self._searched.ask(text, lambda: self._search(text), name=f"search {text}")
+
+    async def _search(self, text: str) -> tuple[ContractMatch, ...]:
         session = self._session()
         found = await session.requests.ask(
             f"search for {text}", lambda req_id: session.ib.client.reqMatchingSymbols(req_id, text)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from trademind.aio import Tasks
+from trademind.aio import SingleFlight
 from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.history_pacing import HistoryPacing, Wanted, is_limited, weight_of
 from trademind.brokers.ibkr.pacing import too_many
@@ -56,9 +56,8 @@ class History:
         self._held: list[_Held] = []
         self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._under_way: dict[_Key, asyncio.Task[_Bars]] = {}
+        self._under_way: SingleFlight[_Key, _Bars] = SingleFlight(TradeMindError)
         self._answers: OrderedDict[_Key, tuple[float, _Bars]] = OrderedDict()
-        self._tasks = Tasks()
 
     async def fetch(self, contract: Contract, request: BarRequest) -> _Bars:
         """Bars of one request, oldest first; none where the market has none.
@@ -71,16 +70,9 @@ class History:
         answered_at, bars = self._answers.get(key, (float("-inf"), ()))
         if asyncio.get_running_loop().time() - answered_at < FRESH_FOR:
             return bars
-        task = self._under_way.get(key)
-        if task is None:
-            task = self._tasks.spawn(
-                self._fetch(key, contract, request),
-                name=f"bars of {contract.symbol}",
-                expected=TradeMindError,
-            )
-            self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
-        return await asyncio.shield(task)
+        return await self._under_way.ask(
+            key, lambda: self._fetch(key, contract, request), name=f"bars of {contract.symbol}"
+        )
 
     async def _fetch(self, key: _Key, contract: Contract, request: BarRequest) -> _Bars:
         what = f"bars of {contract.symbol}"
@@ -181,4 +173,4 @@ class History:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self._tasks.cancel_all()
+        await self._under_way.finish(grace=1)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import ib_async
 
-from trademind.aio import Tasks
+from trademind.aio import SingleFlight
 from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.pacing import Pacer, Priority, Turn, too_many
 from trademind.errors import ConnectionLost, NoAnswer, TradeMindError
@@ -48,8 +48,7 @@ class Requests:
         self._pacer = pacer
         self._timeout = timeout
         self._open: dict[Any, _Question] = {}
-        self._shared: dict[str, asyncio.Task[Any]] = {}
-        self._tasks = Tasks()
+        self._shared: SingleFlight[str, Any] = SingleFlight(TradeMindError)
         self._closed: TradeMindError | None = None
 
     async def ask(
@@ -130,16 +129,11 @@ class Requests:
         A second caller would orphan the first, so callers share one question at a time.
         """
         self.check_open()
-        task = self._shared.get(key)
-        if task is None:
-            task = self._tasks.spawn(
-                self._wait(what, priority, lambda: self._begin(key, what, None, send)),
-                name=f"request {key}",
-                expected=TradeMindError,
-            )
-            self._shared[key] = task
-            task.add_done_callback(lambda _: self._shared.pop(key, None))
-        return await asyncio.shield(task)
+        return await self._shared.ask(
+            key,
+            lambda: self._wait(what, priority, lambda: self._begin(key, what, None, send)),
+            name=f"request {key}",
+        )
 
     async def _wait(
         self,
