@@ -318,8 +318,8 @@ class LoopWatch:
         held = now - began
         # One that has not looked at all overslept all the time.
         overslept = sum(look.overslept for look in looks) if looks else held
-        # Less than half of the time: a callback in C has to share the machine with others.
-        if overslept > held / 2 and ran < held / 4:
+        # An eighth, because a callback in C may have to share the machine with others.
+        if overslept > held / 2 and ran < held / 8:
             self._pause(held)
             return
         if not looks:
