@@ -16,7 +16,7 @@ from trademind.brokers.order_ids import OrderIds
 from trademind.errors import SettingsError
 from trademind.gateway.assembly import paper_gateway
 from trademind.gateway.server import PaperGatewayServer
-from trademind.settings import BrokerKind, Settings
+from trademind.settings import BrokerKind, Settings, is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ def _only_session(settings: Settings) -> Iterator[None]:
         yield
         return
     ibkr, directory = settings.ibkr, settings.data_dir
-    name = re.sub(r"[^\w.-]", "_", f"session-{ibkr.host}-{ibkr.port}-{ibkr.client_id}.lock")
+    host = "loopback" if is_loopback(ibkr.host) else ibkr.host
+    name = re.sub(r"[^\w.-]", "_", f"session-{host}-{ibkr.port}-{ibkr.client_id}.lock")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / name, timeout=0).acquire()

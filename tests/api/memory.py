@@ -163,7 +163,18 @@ class MemoryBroker:
     bar_requests: list[BarRequest] = field(default_factory=list)
     queries: list[ContractQuery] = field(default_factory=list)
     before_place: Callable[[], Any] | None = None
-    streams: Streams = field(default_factory=lambda: Streams(ManualClock(NOW)))
+    streams: Streams = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.streams = Streams(
+            ManualClock(NOW),
+            {
+                Channel.ORDERS: lambda: tuple(self.orders),
+                Channel.EXECUTIONS: lambda: self.executions,
+                Channel.ACCOUNT: lambda: (self.account,),
+                Channel.SESSION: lambda: (self.session,),
+            },
+        )
 
     def _answer(self) -> None:
         if self.failure is not None:

@@ -164,7 +164,7 @@ def test_what_was_sent_and_not_acknowledged_is_unknown_after_a_drop_and_then_set
     assert {o.status for o in the_book.orders()} == {OrderStatus.UNKNOWN}
     found = the_book.report_order(report())
     the_book.report_status(found, OrderStatus.SUBMITTED, filled=Decimal(0), avg_price=None)
-    the_book.synchronised({77}, is_new_connection=True)
+    the_book.synchronised({77}, is_final=True)
     assert {o.id: o.status for o in the_book.orders()} == {
         "key-1": OrderStatus.SUBMITTED,
         "key-2": OrderStatus.NEVER_SENT,
@@ -174,7 +174,7 @@ def test_what_was_sent_and_not_acknowledged_is_unknown_after_a_drop_and_then_set
 def test_a_working_order_that_ib_no_longer_lists_is_unknown() -> None:
     the_book = book()
     order = working(the_book)
-    the_book.synchronised(set(), is_new_connection=True)
+    the_book.synchronised(set(), is_final=True)
     assert (now := the_book.order(order.id)) is not None
     assert now.status is OrderStatus.UNKNOWN
 
@@ -182,7 +182,7 @@ def test_a_working_order_that_ib_no_longer_lists_is_unknown() -> None:
 def test_what_may_still_be_on_its_way_is_not_called_never_sent() -> None:
     the_book = book()
     the_book.add_order(replace(working(book()), id="k", perm_id=None, status=OrderStatus.UNKNOWN))
-    the_book.synchronised(set(), is_new_connection=False)
+    the_book.synchronised(set(), is_final=False)
     assert (order := the_book.order("k")) is not None
     assert order.status is OrderStatus.UNKNOWN
 
@@ -190,7 +190,7 @@ def test_what_may_still_be_on_its_way_is_not_called_never_sent() -> None:
 def test_ib_is_believed_over_what_was_taken_for_never_sent() -> None:
     the_book = book()
     the_book.add_order(replace(working(book()), id="key-1", perm_id=None, status=OrderStatus.UNKNOWN))
-    the_book.synchronised(set(), is_new_connection=True)
+    the_book.synchronised(set(), is_final=True)
     order = the_book.report_order(report())
     the_book.report_status(order, OrderStatus.SUBMITTED, filled=Decimal(0), avg_price=None)
     the_book.add_execution(fill(1, 100))
@@ -203,7 +203,7 @@ def test_a_day_order_of_an_earlier_day_that_is_not_listed_has_expired() -> None:
     the_book = Book(clock, own_client_id=1)
     order = working(the_book)
     clock.advance(timedelta(days=1))
-    the_book.synchronised(set(), is_new_connection=True)
+    the_book.synchronised(set(), is_final=True)
     assert (now := the_book.order(order.id)) is not None
     assert now.status is OrderStatus.EXPIRED
 

@@ -8,7 +8,6 @@ events wait up to a bound, its socket up to a deadline.
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,10 +17,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from trademind.aio import Tasks
 from trademind.api.schemas.base import time
-from trademind.api.schemas.stream import CommandIn, Frame, data_of
+from trademind.api.schemas.stream import CommandIn, Frame, InstrumentIn, data_of
 from trademind.brokers.base import Broker
 from trademind.brokers.streams import EventStream
-from trademind.domain import Channel, Contract
+from trademind.domain import Channel, Contract, State
 from trademind.errors import Invalid, Malformed, StreamOverrun, TradeMindError
 
 log = logging.getLogger(__name__)
@@ -30,6 +29,10 @@ HEARTBEAT: Final = 10.0
 """Seconds without a frame after which the client is told that the connection lives."""
 SEND_WITHIN: Final = 10.0
 """Seconds in which a client has to take a frame."""
+LAST_WORDS: Final = 1.0
+"""Seconds in which it has to take the last ones when the server stops."""
+PAGE: Final = 200
+"""Things in one frame of a snapshot: some 100 kB, which every client takes, and little work at a time."""
 MAX_COMMAND: Final = 64 * 1024
 """Characters of a command."""
 TOO_SLOW: Final = 4008
@@ -51,15 +54,15 @@ class Connection:
         await self._websocket.accept()
         tasks = Tasks()
         async with self._broker.stream() as stream:
-            # Whoever subscribes to nothing has nothing that could have gaps.
-            sender = tasks.spawn(
-                self._send_events(stream), name="stream sender", expected=WebSocketDisconnect
-            )
-            reader = tasks.spawn(
-                self._read_commands(stream), name="stream reader", expected=WebSocketDisconnect
-            )
+            sides = {
+                tasks.spawn(self._send_events(stream), name="stream sender", expected=WebSocketDisconnect),
+                tasks.spawn(self._read_commands(stream), name="stream reader", expected=WebSocketDisconnect),
+            }
+            over = tasks.spawn(stream.is_over.wait(), name="stream over")
             try:
-                await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait({*sides, over}, return_when=asyncio.FIRST_COMPLETED)
+                if done == {over}:
+                    await asyncio.wait(sides, timeout=LAST_WORDS, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 await tasks.cancel_all()
 
@@ -70,25 +73,49 @@ class Connection:
             while True:
                 try:
                     async with asyncio.timeout(HEARTBEAT):
-                        frame = Frame.of(await anext(stream))
+                        item = await anext(stream)
                 except TimeoutError:
-                    frame = Frame(type="heartbeat", ts=_now())
-                await self._send(frame)
+                    await self._send(Frame(type="heartbeat", ts=_now()))
+                    continue
+                # Whoever follows nothing has nothing that could have gaps.
+                if isinstance(item, State):
+                    await self._send_state(item)
+                else:
+                    await self._send(Frame.of(item))
         except StopAsyncIteration:
             await self._close(GOING_AWAY, "the server is stopping")
         except (StreamOverrun, TimeoutError):
             await self._close(TOO_SLOW, "too slow: connect again and read the present state")
 
+    async def _send_state(self, state: State) -> None:
+        """In pages, between which others have their turn."""
+        for begin in range(0, max(len(state.values), 1), PAGE):
+            page = state.values[begin : begin + PAGE]
+            await self._send(
+                Frame(
+                    type="snapshot",
+                    channel=state.channel,
+                    ts=time(state.time),
+                    data=[data_of(value) for value in page],
+                    more=begin + PAGE < len(state.values),
+                )
+            )
+            await asyncio.sleep(0)
+
     async def _send(self, frame: Frame) -> None:
-        unset = {name for name in ("channel", "id", "data") if getattr(frame, name) is None}
+        unset = {name for name in ("channel", "id", "data", "more") if getattr(frame, name) is None}
         text = frame.model_dump_json(exclude=unset)
         async with self._sending, asyncio.timeout(SEND_WITHIN):
-            await self._websocket.send_text(text)
+            try:
+                await self._websocket.send_text(text)
+            except RuntimeError as error:
+                # The server has closed it meanwhile, for a ping that was not answered.
+                raise WebSocketDisconnect(code=1006) from error
 
     async def _close(self, code: int, reason: str) -> None:
         if self._websocket.application_state is WebSocketState.CONNECTED:
             with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-                async with asyncio.timeout(SEND_WITHIN):
+                async with asyncio.timeout(LAST_WORDS):
                     await self._websocket.close(code, reason)
 
     # What it asks for --------------------------------------------------------------------------
@@ -105,6 +132,10 @@ class Connection:
                 await self._obey(stream, _command(found))
             except TradeMindError as error:
                 await self._send_error(error, identity)
+            except TimeoutError:
+                return  # it does not read; the other side is closing it
+            # Commands that are there already are read without waiting: others have their turn in between.
+            await asyncio.sleep(0)
 
     async def _obey(self, stream: EventStream, command: CommandIn) -> None:
         channels = command.channels
@@ -112,51 +143,27 @@ class Connection:
             stream.unfollow(*channels.chosen)
             for wanted in channels.instruments():
                 for con_id, contract in list(self._instruments.items()):
-                    if con_id == wanted.con_id or contract.symbol == (wanted.symbol or "").strip().upper():
+                    if wanted.is_about(contract):
                         del self._instruments[con_id]
                         stream.unwatch(con_id)
             await self._acknowledge(stream, command)
             return
-        # Followed first and read then, so that nothing falls between the two.
-        stream.follow(*channels.chosen)
         await self._acknowledge(stream, command)
-        for channel in channels.chosen:
-            await self._send_snapshot(channel, command)
-        for wanted in channels.instruments():
-            try:
-                contract = await stream.watch(wanted.query())
-                self._instruments[contract.con_id] = contract
-            except TradeMindError as error:
-                about = {"symbol": wanted.symbol, "con_id": wanted.con_id}
-                await self._send_error(error, command.id, Channel.QUOTES, **about)
+        stream.follow(*channels.chosen)
+        await asyncio.gather(*(self._watch(stream, wanted, command.id) for wanted in channels.instruments()))
+
+    async def _watch(self, stream: EventStream, wanted: InstrumentIn, identity: str | int | None) -> None:
+        try:
+            contract = await stream.watch(wanted.query())
+            self._instruments[contract.con_id] = contract
+        except TradeMindError as error:
+            about = {"symbol": wanted.symbol, "con_id": wanted.con_id}
+            await self._send_error(error, identity, Channel.QUOTES, **about)
 
     async def _acknowledge(self, stream: EventStream, command: CommandIn) -> None:
-        await self._send(
-            Frame(
-                type="ack",
-                id=command.id,
-                ts=_now(),
-                data={"channels": sorted(stream.follows)},
-            )
-        )
-
-    async def _send_snapshot(self, channel: Channel, command: CommandIn) -> None:
-        try:
-            values: Sequence[Any]
-            match channel:
-                case Channel.ORDERS:
-                    values = await self._broker.get_orders()
-                case Channel.EXECUTIONS:
-                    values = await self._broker.get_executions()
-                case Channel.ACCOUNT:
-                    values = [await self._broker.get_account()]
-                case _:
-                    values = [self._broker.session]
-        except TradeMindError as error:
-            await self._send_error(error, command.id, channel)
-            return
-        data = [data_of(value) for value in values]
-        await self._send(Frame(type="snapshot", channel=channel, id=command.id, ts=_now(), data=data))
+        chosen = set(command.channels.chosen)
+        follows = stream.follows | chosen if command.action == "subscribe" else stream.follows
+        await self._send(Frame(type="ack", id=command.id, ts=_now(), data={"channels": sorted(follows)}))
 
     async def _send_error(
         self, error: TradeMindError, identity: str | int | None, channel: Channel | None = None, **about: Any
@@ -177,8 +184,9 @@ def _read(text: str | None) -> dict[str, Any]:
         raise Malformed(f"a command is JSON text of at most {MAX_COMMAND} characters")
     try:
         found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair could not be sent back
     except (ValueError, RecursionError):
-        raise Malformed("that is not JSON") from None
+        raise Malformed("that is not JSON, or has text in it that is no Unicode") from None
     if not isinstance(found, dict):
         raise Malformed('a command is an object, as {"action": "subscribe", "channels": {"orders": true}}')
     return found

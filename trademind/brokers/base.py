@@ -50,8 +50,8 @@ class Broker(Protocol):
     def stream(self, *channels: Channel) -> EventStream:
         """A stream of these channels, and of the quotes it is told to watch. Close it after use.
 
-        It begins with a `Gap` where the session is not ready. What stands now is not part of it: open the
-        stream first and read the present state then, so that nothing falls between the two.
+        Each channel begins with its `State`, how everything in it stands; where the session is not ready the
+        stream begins with a `Gap`, and states follow before the `Resumed`.
         """
         ...
 

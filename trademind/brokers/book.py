@@ -76,7 +76,8 @@ class Book:
         self._order_watchers: list[Callable[[Order], None]] = []
         self._execution_watchers: list[Callable[[Execution], None]] = []
         self._account_watchers: list[Callable[[], None]] = []
-        self._is_stale = False
+        self._is_stale = True
+        """Until the session is ready, nothing is kept up to date."""
         self.highest_order_id = 0
         """The highest order id used by this client so far. IB may hand out lower ones after a reconnect, and
         an id that is used again changes the old order instead of making a new one."""
@@ -221,8 +222,12 @@ class Book:
         return order
 
     def add_order(self, order: Order) -> None:
-        """Enter an order that is about to be sent."""
+        """Enter an order that waits to be sent."""
         self._put(order)
+
+    def number(self, order: Order, ib_order_id: int | None) -> None:
+        """The order is being sent, with this id; or was not after all."""
+        self._put(replace(order, ib_order_id=ib_order_id))
 
     def report_order(self, report: OrderReport) -> Order:
         """Enter or update an order from a message that states its terms."""
@@ -309,23 +314,25 @@ class Book:
         return self._settle(replace(order, reason=reason) if order.status is status else order)
 
     def connection_lost(self) -> None:
-        """Orders without an acknowledgement may or may not exist from now on."""
+        """Orders without an acknowledgement may or may not exist from now on; those that waited do not."""
         for order in list(self._orders.values()):
-            if order.status is OrderStatus.PENDING_SUBMIT:
+            if order.is_queued:
+                self.give_reason(order, OrderStatus.NEVER_SENT, "the connection broke before it was sent")
+            elif order.status is OrderStatus.PENDING_SUBMIT:
                 self.give_reason(order, OrderStatus.UNKNOWN, "the connection broke before IB acknowledged it")
 
-    def synchronised(self, reported: set[int], *, is_new_connection: bool) -> None:
+    def synchronised(self, reported: set[int], *, is_final: bool) -> None:
         """Open and completed orders and executions are all in; `reported` are the perm ids of the orders.
 
-        An order that IB never acknowledged and does not know on a new connection was never sent; on the
-        same connection it may still be on its way. One that was working and is on neither list has ended
+        An order that IB never acknowledged and does not list was never sent, if the listing is final: if it
+        cannot still be on its way. One that was working and is on neither list has ended
         with its day, if a day has passed; otherwise how it ended is unknown.
         """
         for order in list(self._orders.values()):
             if order.status.is_done:
                 continue
             if order.perm_id is None:
-                if order.status is OrderStatus.UNKNOWN and is_new_connection:
+                if order.status is OrderStatus.UNKNOWN and is_final:
                     self.give_reason(order, OrderStatus.NEVER_SENT, "IB does not know this order")
             elif order.perm_id not in reported:
                 is_of_today = self._clock.now() - order.updated_at < timedelta(days=1)

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from filelock import FileLock, Timeout
+
 from trademind.errors import StateNotKept
 
 STEP: Final = 100
@@ -41,9 +43,7 @@ class OrderIds:
         """
         name = _name(account_id, client_id)
         if order_id > self._marks.get(name, 0):
-            marks = self._marks | {name: order_id + STEP - 1}
-            self._write(marks)
-            self._marks = marks
+            self._write(name, order_id + STEP - 1)
         self._used[name] = max(order_id, self._used.get(name, 0))
 
     def _read(self) -> dict[str, int]:
@@ -62,18 +62,24 @@ class OrderIds:
             ) from error
         return found
 
-    def _write(self, marks: dict[str, int]) -> None:
+    def _write(self, name: str, mark: int) -> None:
+        self._marks[name] = mark
         if self._path is None:
             return
         beside = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("w") as file:
-                json.dump(marks, file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-        except OSError as error:
+            # Another server may share the directory, under a client id of its own.
+            with FileLock(self._path.with_suffix(".lock"), timeout=1):
+                found = self._read()
+                found[name] = max(mark, found.get(name, 0))
+                with beside.open("w") as file:
+                    json.dump(found, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                beside.replace(self._path)
+        except (OSError, Timeout) as error:
+            del self._marks[name]
             raise StateNotKept(
                 f"the order id cannot be remembered in {self._path}: {error}. Nothing was sent."
             ) from error

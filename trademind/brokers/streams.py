@@ -2,13 +2,14 @@
 
 What happens is offered to every stream at once, inside the socket's callback, and each consumer takes it when
 it comes round to it. Lossless channels queue up to a bound, beyond which the consumer is cut off rather than
-lied to; channels of latest values keep one value for each thing, made when it is taken. Gaps are told to all,
-and a stream that is opened within one begins with it.
+lied to; channels of latest values keep one value for each thing, made when it is taken. How a channel stands
+is put into the same queue in the same step in which it is followed, so that nothing falls between the two and
+nothing older comes after. Gaps are told to all, and a stream that is opened within one begins with it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -26,9 +27,10 @@ from trademind.domain import (
     Quote,
     Resumed,
     SessionInfo,
+    State,
 )
 from trademind.domain.events import StreamItem
-from trademind.errors import StreamOverrun
+from trademind.errors import StreamOverrun, Unavailable
 
 MAX_PENDING: Final = 10_000
 """Events that may wait for one consumer: a busy day's orders, some 10 MB. Whoever is further behind has
@@ -56,23 +58,42 @@ class EventStream:
 
     def __init__(self, hub: "Streams", channels: Collection[Channel], quotes: QuoteSource) -> None:
         self._hub = hub
-        self._channels = set(channels)
+        self._channels: set[Channel] = set()
+        self._owed: set[Channel] = set()
+        """Channels of which there is nothing certain to say yet; it is said when the gap ends."""
         self._quotes = quotes
         self._watched: set[int] = set()
         self._pending: deque[StreamItem] = deque()
         self._latest: dict[tuple[Channel, int], Callable[[], Any]] = {}
         """What has changed since it was last taken, and how to read it."""
         self._wake = asyncio.Event()
-        self._is_over = False
+        self.is_over = asyncio.Event()
+        """Set when nothing more will come than what waits to be read."""
         self._has_overrun = False
+        if hub.gap is not None:
+            self.offer(hub.gap)
+        self.follow(*channels)
 
     def follow(self, *channels: Channel) -> None:
-        """Follow these channels, too, from now on."""
-        self._channels.update(channels)
+        """Follow these channels, too: first how they stand, then what changes."""
+        for channel in channels:
+            if channel not in self._channels:
+                self._channels.add(channel)
+                self._owed.add(channel)
+        self.pay()
+
+    def pay(self) -> None:
+        """Say how the channels stand of which that is owed, if there is anything certain to say."""
+        for channel in sorted(self._owed):
+            if (state := self._hub.state(channel)) is not None:
+                self._owed.discard(channel)
+                self._latest.pop((channel, 0), None)
+                self.offer(state)
 
     def unfollow(self, *channels: Channel) -> None:
         """Follow these channels no longer. What of them is waiting to be read is still read."""
         self._channels.difference_update(channels)
+        self._owed.difference_update(channels)
 
     async def watch(self, query: ContractQuery) -> Contract:
         """Follow the quotes of an instrument. Its present quote is the first event.
@@ -82,7 +103,7 @@ class EventStream:
             PacingViolation: every market data line is held by somebody.
         """
         contract = await self._quotes.hold(query, self)
-        if self._is_over:  # closed while IB was being asked
+        if self.is_over.is_set():  # closed while IB was being asked
             self._quotes.release(contract.con_id, self)
         else:
             self._watched.add(contract.con_id)
@@ -99,7 +120,7 @@ class EventStream:
         """End the stream: nothing more comes, and what it watched is let go."""
         for con_id in list(self._watched):
             self.unwatch(con_id)
-        self._is_over = True
+        self.is_over.set()
         self._hub.forget(self)
         self._wake.set()
 
@@ -125,7 +146,7 @@ class EventStream:
             if self._latest:
                 key = next(iter(self._latest))
                 return self._hub.event(key[0], self._latest.pop(key)())
-            if self._is_over:
+            if self.is_over.is_set():
                 raise StopAsyncIteration
             self._wake.clear()
             await self._wake.wait()
@@ -134,7 +155,9 @@ class EventStream:
 
     def offer(self, item: StreamItem) -> None:
         """Something that must not be left out."""
-        if self._has_overrun or (isinstance(item, Event) and item.channel not in self._channels):
+        if self._has_overrun or self.is_over.is_set():
+            return
+        if isinstance(item, Event) and (item.channel not in self._channels or item.channel in self._owed):
             return
         if isinstance(item, Gap):
             # Values of before the gap would look like new ones after it.
@@ -149,7 +172,8 @@ class EventStream:
 
     def touch(self, channel: Channel, key: int, read: Callable[[], Any]) -> None:
         """A value has changed; `read` tells it when the consumer comes round to it."""
-        if not self._has_overrun and (channel is Channel.QUOTES or channel in self._channels):
+        is_followed = channel is Channel.QUOTES or (channel in self._channels and channel not in self._owed)
+        if is_followed and not (self._has_overrun or self.is_over.is_set()):
             self._latest[channel, key] = read
             self._wake.set()
 
@@ -165,23 +189,37 @@ class EventStream:
 
 
 class Streams:
-    """All streams of one broker."""
+    """All streams of one broker.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        states: How each channel stands; a channel whose function raises has nothing certain to say.
+    """
+
+    def __init__(self, clock: Clock, states: Mapping[Channel, Callable[[], Collection[Any]]]) -> None:
         self._clock = clock
+        self._states = states
         self._streams: set[EventStream] = set()
         now = clock.now()
-        self._gap: Gap | None = Gap(
+        self.gap: Gap | None = Gap(
             time=now, since=now, reason="the session is not ready yet", connection_number=0
         )
+        """The gap that everybody is in."""
 
     def open(self, channels: Collection[Channel], quotes: QuoteSource) -> EventStream:
         """A new stream of these channels; it begins with the gap, if there is one."""
         stream = EventStream(self, channels, quotes)
         self._streams.add(stream)
-        if self._gap is not None:
-            stream.offer(self._gap)
         return stream
+
+    def state(self, channel: Channel) -> State | None:
+        """How a channel stands; None while there is nothing certain to say."""
+        read = self._states.get(channel)
+        if read is None:
+            return None
+        try:
+            return State(channel=channel, time=self._clock.now(), values=tuple(read()))
+        except Unavailable:
+            return None
 
     def forget(self, stream: EventStream) -> None:
         self._streams.discard(stream)
@@ -206,19 +244,20 @@ class Streams:
 
     def interrupt(self, since: datetime, reason: str, connection_number: int) -> None:
         """From `since` on nothing is vouched for. Within a gap this says nothing new."""
-        if self._gap is None:
-            self._gap = Gap(
+        if self.gap is None:
+            self.gap = Gap(
                 time=self._clock.now(), since=since, reason=reason, connection_number=connection_number
             )
             for stream in self._streams:
-                stream.offer(self._gap)
+                stream.offer(self.gap)
 
     def resume(self, connection_number: int) -> None:
         """The gap is over: what can be known of it has been published."""
-        gap, self._gap = self._gap, None
+        gap, self.gap = self.gap, None
         if gap is None:
             return
         for stream in self._streams:
+            stream.pay()
             follows = sorted(stream.follows)
             stream.offer(
                 Resumed(

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import Any
 
 import typer
@@ -104,6 +105,11 @@ class _Server(uvicorn.Server):
         while not (self.should_exit or self._is_settled() or time.monotonic() > until):  # noqa: ASYNC110 - a broker tells its state when asked
             await asyncio.sleep(0.02)
         self._announce()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # It is stopping already, in time. uvicorn would leave everything open at the second Ctrl-C.
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         broker = self._opened[0].broker

@@ -4,7 +4,7 @@ Money, order prices and quantities are `Decimal`; times are aware and in UTC; un
 """
 
 from trademind.domain.account import Account, DataSource, PnL, Position
-from trademind.domain.events import Channel, Event, Gap, Resumed
+from trademind.domain.events import Channel, Event, Gap, Resumed, State
 from trademind.domain.executions import Execution
 from trademind.domain.instruments import Contract, ContractDetails, ContractMatch, ContractQuery, SecType
 from trademind.domain.market import Bar, BarRequest, DataType, Quote
@@ -49,5 +49,6 @@ __all__ = [
     "SessionState",
     "Side",
     "Snapshot",
+    "State",
     "TimeInForce",
 ]

@@ -33,6 +33,15 @@ LATEST_VALUE = frozenset({Channel.ACCOUNT, Channel.QUOTES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How everything in a channel stands: the first item of each channel that is followed."""
+
+    channel: Channel
+    time: datetime
+    values: tuple[Order | Execution | SessionInfo | Account, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something has changed: `data` is how it stands now."""
 
@@ -66,4 +75,4 @@ class Resumed:
     """What happened in between is lost, as nobody keeps it: quotes."""
 
 
-StreamItem = Event | Gap | Resumed
+StreamItem = State | Event | Gap | Resumed

@@ -76,10 +76,9 @@ async def _is_known(broker: Broker, request: OrderRequest) -> bool:
     if request.client_order_id is None:
         return False
     try:
-        await broker.get_order(request.client_order_id)
+        return not (await broker.get_order(request.client_order_id)).is_unsent
     except OrderNotFound:
         return False
-    return True
 
 
 @router.get("", responses=problems(422, 503))

@@ -1,6 +1,6 @@
 """The frames of `/api/stream`, of which docs/session-contract.md tells: OpenAPI knows no WebSockets."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from trademind.api.schemas.portfolio import AccountOut
 from trademind.domain import (
     Account,
     Channel,
+    Contract,
     ContractQuery,
     Event,
     Execution,
@@ -28,12 +29,23 @@ MAX_SYMBOLS = 100
 """In one request; IB has no more lines to give."""
 
 
+Symbol = Annotated[str, Field(min_length=1, max_length=40)]
+ConId = Annotated[int, Field(ge=1, lt=2**31)]
+
+
 class InstrumentIn(In):
-    symbol: str | None = Field(default=None, max_length=100)
-    con_id: int | None = Field(default=None, ge=1)
+    symbol: Symbol | None = None
+    con_id: ConId | None = None
     sec_type: SecType = SecType.STOCK
     exchange: str = ""
     currency: str = "USD"
+
+    def is_about(self, contract: Contract) -> bool:
+        """Does it mean `contract`? By its con id, or its symbol and type."""
+        if self.con_id is not None:
+            return contract.con_id == self.con_id
+        symbol = (self.symbol or "").strip().upper()
+        return (contract.symbol, contract.sec_type) == (symbol, self.sec_type)
 
     def query(self) -> ContractQuery:
         exchange = self.exchange or ("IDEALPRO" if self.sec_type is SecType.CASH else "SMART")
@@ -51,7 +63,7 @@ class ChannelsIn(In):
     executions: bool = False
     account: bool = False
     session: bool = False
-    quotes: list[str | int | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    quotes: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
 
     @property
     def chosen(self) -> tuple[Channel, ...]:
@@ -151,6 +163,8 @@ class Frame(Out):
     channel: Channel | None = None
     id: str | int | None = None
     ts: Time
+    more: bool | None = None
+    """Of a snapshot: whether further frames of it follow."""
     data: list[Data] | Data | GapOut | ResumedOut | dict[str, object] | None = None
 
     @classmethod

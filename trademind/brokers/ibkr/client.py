@@ -57,6 +57,8 @@ class IBKRBroker:
         order_timeout: Seconds for the acknowledgement of an order.
         heartbeat: Seconds without a message after which the gateway is asked whether it is there.
         silent_after: Seconds without a message after which it counts as silent; above `heartbeat`.
+        settle_after: Seconds after which, on a new connection, an order that was not answered and is not
+            listed counts as never sent.
         max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history.
         order_ids: Where the order ids that were used are remembered; by default for the life of this object.
     """
@@ -75,6 +77,7 @@ class IBKRBroker:
         order_timeout: float = 10.0,
         heartbeat: float = 5.0,
         silent_after: float = 15.0,
+        settle_after: float = 5.0,
         max_requests_per_second: int = 45,
         order_ids: OrderIds | None = None,
         clock: Clock | None = None,
@@ -94,10 +97,19 @@ class IBKRBroker:
             order_timeout=order_timeout,
             heartbeat=heartbeat,
             silent_after=silent_after,
+            settle_after=settle_after,
             max_requests_per_second=max_requests_per_second,
         )
         self._book = Book(clock, client_id)
-        self._streams = Streams(clock)
+        self._streams = Streams(
+            clock,
+            {
+                Channel.ORDERS: lambda: self._readable().orders(),
+                Channel.EXECUTIONS: lambda: self._readable().executions(),
+                Channel.ACCOUNT: lambda: (self._readable().account(),),
+                Channel.SESSION: lambda: (self.session,),
+            },
+        )
         self._contracts = Contracts(self._session)
         self._quotes = Quotes(self._session, self._contracts, clock)
         self._history = History(self._session, is_paced=max_requests_per_second > 0)
@@ -123,6 +135,11 @@ class IBKRBroker:
         self._book.watch_orders(lambda order: self._streams.publish(Channel.ORDERS, order))
         self._book.watch_executions(lambda fill: self._streams.publish(Channel.EXECUTIONS, fill))
         self._book.watch_account(lambda: self._streams.touch(Channel.ACCOUNT, self._book.account))
+
+    def _readable(self) -> Book:
+        """The book, where it holds a complete set of snapshots. Raises `Unavailable`."""
+        self._supervisor.check_readable()
+        return self._book
 
     def _session(self) -> Session:
         return self._supervisor.session()
@@ -193,20 +210,18 @@ class IBKRBroker:
     # Reads -------------------------------------------------------------------------------------
 
     async def get_account(self) -> Account:
-        self._supervisor.check_readable()
-        return self._book.account()
+        return self._readable().account()
 
     async def get_positions(self) -> tuple[Position, ...]:
-        self._supervisor.check_readable()
-        return self._book.positions()
+        return self._readable().positions()
 
     async def get_pnl(self) -> PnL:
-        self._supervisor.check_readable()
-        return self._book.pnl()
+        return self._readable().pnl()
 
     async def get_orders(self, *, working: bool | None = None) -> tuple[Order, ...]:
-        self._supervisor.check_readable()
-        return tuple(o for o in self._book.orders() if working is None or o.status.is_done is not working)
+        return tuple(
+            o for o in self._readable().orders() if working is None or o.status.is_done is not working
+        )
 
     async def get_order(self, order_id: str) -> Order:
         order = self._book.order(order_id)
@@ -216,8 +231,7 @@ class IBKRBroker:
         return order
 
     async def get_executions(self, *, order_id: str | None = None) -> tuple[Execution, ...]:
-        self._supervisor.check_readable()
-        return tuple(e for e in self._book.executions() if order_id is None or e.order_id == order_id)
+        return tuple(e for e in self._readable().executions() if order_id is None or e.order_id == order_id)
 
     # Commands ----------------------------------------------------------------------------------
 

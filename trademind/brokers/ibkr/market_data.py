@@ -24,7 +24,7 @@ from trademind.brokers.ibkr.session import Session
 from trademind.brokers.streams import EventStream
 from trademind.clock import Clock
 from trademind.domain import Channel, Contract, ContractQuery, Notice, Quote
-from trademind.errors import PacingViolation, TradeMindError
+from trademind.errors import CompetingSession, TooManySubscriptions, TradeMindError
 
 MAX_LINES: Final = 90
 """Lines used of the 100 that IB grants a login by default; the rest is left to the user's own TWS."""
@@ -79,7 +79,7 @@ class Quotes:
         self._lines: OrderedDict[int, _Line] = OrderedDict()
         """By con id, the one asked for longest ago first."""
         self._by_req_id: dict[int, _Line] = {}
-        self._is_stale = False
+        self._is_stale = True
         """Whether the session itself cannot be vouched for."""
         self._broken_farms: set[str] = set()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -92,7 +92,7 @@ class Quotes:
         Raises:
             Unavailable: the session is not ready, or ended meanwhile.
             Refused: IB refused market data for one of them.
-            PacingViolation: every line is taken by somebody who waits for a first quote, or by a stream.
+            TooManySubscriptions: every line is taken by somebody who waits for a first quote, or by a stream.
         """
         session = self._session()
         lines: list[_Line] = []
@@ -160,7 +160,7 @@ class Quotes:
         if len(self._lines) >= MAX_LINES:
             unused = next((o for o in self._lines.values() if not o.waiting and not o.watchers), None)
             if unused is None:
-                raise PacingViolation(
+                raise TooManySubscriptions(
                     f"all {MAX_LINES} market data lines are in use; ask again when a stream has let one go",
                     retry_after=5,
                 )
@@ -226,6 +226,9 @@ class Quotes:
                 line.interruption = None
                 line.filled.clear()
             self._tell(line)
+        if not is_stale:  # what was to be subscribed again meanwhile could not be
+            self._renew_doubtful()
+            self._renew_if_ready([line for line in self._lines.values() if _is_taken_away(line)])
 
     def interrupted(self, error: TradeMindError) -> None:
         """Whoever waits for a first quote is told."""
@@ -295,14 +298,14 @@ class Quotes:
             self._renew_if_ready([line for line in self._lines.values() if line.is_in_doubt])
 
     def _retry(self, line: _Line) -> None:
-        if self._lines.get(line.contract.con_id) is line and line.watchers:
+        if self._lines.get(line.contract.con_id) is line and _is_taken_away(line):
             self._renew_if_ready([line])
 
     def _renew_if_ready(self, lines: Sequence[_Line]) -> None:
         try:
             self._renew(self._session(), lines)
         except TradeMindError:
-            return  # the session has ended or is stale: when it is back, every line is restored
+            return  # the session is not ready: see `mark_stale`
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         def fire() -> None:
@@ -311,3 +314,8 @@ class Quotes:
 
         timer = asyncio.get_running_loop().call_later(seconds, fire)
         self._timers.add(timer)
+
+
+def _is_taken_away(line: _Line) -> bool:
+    """Has another session of the login taken a line that a stream holds?"""
+    return bool(line.watchers) and isinstance(line.error, CompetingSession)

@@ -74,6 +74,16 @@ class _Waiter:
         self.refused_by = refused_by
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    async def wait(self, seconds: float) -> bool:
+        """Wait for the news. Returns whether it came; raises the error that ended the wait.
+
+        News that come together with the deadline, as after this side was held up, have come.
+        """
+        await asyncio.wait({self.future}, timeout=seconds)
+        if self.future.done():
+            self.future.result()
+        return self.future.done()
+
     def fulfil(self) -> None:
         if not self.future.done():
             self.future.set_result(None)
@@ -123,6 +133,8 @@ class Orders:
         key = request.client_order_id or f"tm-{uuid4().hex[:24]}"
         task = self._placing.get(key)
         known = self._book.order(key)
+        if known is not None and known.is_unsent and task is None:
+            known = None  # it was refused before it was sent, which leaves its key free
         if task is not None or known is not None:
             first = self._asked.get(key)
             if not (first == request if first else known and _same_terms(known, request)):
@@ -147,7 +159,8 @@ class Orders:
 
     def _placed(self, key: str) -> None:
         del self._placing[key]
-        if self._book.order(key) is None:  # refused before it became an order: the key is free again
+        order = self._book.order(key)
+        if order is None or order.is_unsent:  # refused before it was sent: the key is free again
             self._asked.pop(key, None)
 
     async def _place(self, request: OrderRequest, key: str) -> Order:
@@ -161,25 +174,41 @@ class Orders:
         # Qualifying may have taken a round trip: what was true before it may be so no longer.
         session = self._session_for_orders()
         session.check_trading()
+        assert session.account_id is not None
+        # In the book before it is sent: whoever cancels everything must find it.
+        order = self._new_order(request, key, details.contract, session.account_id)
+        self._book.add_order(order)
         is_answered = _Waiter(key, lambda o: o.status is not OrderStatus.PENDING_SUBMIT, frozenset())
         with self._waiting(is_answered) as waiter:
-            await session.requests.command(Priority.ORDER, lambda: self._send(request, key, details.contract))
-            await self._answer(waiter, session, key, f"{request.side} {request.quantity} {request.symbol}")
+            try:
+                await session.requests.command(Priority.ORDER, lambda: self._send(request, key))
+            except TradeMindError as error:
+                self._book.give_reason(self._known(key), OrderStatus.NEVER_SENT, error.detail)
+                raise
+            what = f"{request.side} {request.quantity} {request.symbol}"
+            if not await waiter.wait(session.options.order_timeout):
+                order = self._known(key)
+                if order.status is OrderStatus.PENDING_SUBMIT:
+                    reason = f"no answer in {session.options.order_timeout:g} s"
+                    order = self._book.give_reason(order, OrderStatus.UNKNOWN, reason)
+                session.doubt()
+                raise _outcome_unknown(order, f"IB gave no answer to {what}")
         return self._outcome(key)
 
-    def _send(self, request: OrderRequest, key: str, contract: Contract) -> None:
-        """The order's turn has come: enter it in the book and send it, both in one step of the loop."""
+    def _send(self, request: OrderRequest, key: str) -> None:
+        """The order's turn has come: give it its id and send it, both in one step of the loop."""
         self._check_taking()
+        order = self._known(key)
+        if order.status.is_done:
+            raise OrderNotWorking(f"order {key} was withdrawn before it was sent")
         session = self._session_for_orders()
-        assert session.account_id is not None
-        ib_order = convert.to_ib_order(request, account=session.account_id, order_ref=key)
+        ib_order = convert.to_ib_order(request, account=order.account_id, order_ref=key)
         order_id = session.new_order_id()
-        order = self._new_order(request, key, contract, session.account_id, order_id)
-        self._book.add_order(order)
+        self._book.number(order, order_id)
         try:
-            session.ib.client.placeOrder(order_id, convert.to_ib_reference(contract), ib_order)
+            session.ib.client.placeOrder(order_id, convert.to_ib_reference(order.contract), ib_order)
         except ConnectionError as error:
-            self._book.give_reason(order, OrderStatus.NEVER_SENT, "the connection was gone")
+            self._book.number(order, None)
             raise ConnectionLost("the connection to the gateway broke; nothing was sent") from error
 
     def stop_taking(self) -> None:
@@ -201,28 +230,13 @@ class Orders:
             )
         return order
 
-    async def _answer(self, waiter: _Waiter, session: Session, order_id: str, what: str) -> None:
-        try:
-            async with asyncio.timeout(session.options.order_timeout):
-                await waiter.future
-        except TimeoutError:
-            order = self._book.give_reason(
-                self._known(order_id),
-                OrderStatus.UNKNOWN,
-                f"no answer in {session.options.order_timeout:g} s",
-            )
-            session.doubt()
-            raise _outcome_unknown(order, f"IB gave no answer to {what}") from None
-
-    def _new_order(
-        self, request: OrderRequest, key: str, contract: Contract, account_id: str, ib_order_id: int
-    ) -> Order:
+    def _new_order(self, request: OrderRequest, key: str, contract: Contract, account_id: str) -> Order:
         now = self._clock.now()
         return Order(
             id=key,
             client_order_id=key,
             perm_id=None,
-            ib_order_id=ib_order_id,
+            ib_order_id=None,
             client_id=self._own_client_id,
             account_id=account_id,
             contract=contract,
@@ -304,14 +318,11 @@ class Orders:
             await session.requests.command(Priority.ORDER, send)
             if is_changed(order):  # the terms are already these, so that no news will come of it
                 return order
-            try:
-                async with asyncio.timeout(session.options.order_timeout):
-                    await waiter.future
-            except TimeoutError:
+            if not await waiter.wait(session.options.order_timeout):
                 session.doubt()
                 raise NoAnswer(
                     f"IB did not confirm the change of {order.id}; read the order before trying again"
-                ) from None
+                )
         order = self._known(order_id)
         if not has_terms(order):
             raise OrderNotWorking(f"order {order_id} was {order.status} before the change reached it")
@@ -332,6 +343,8 @@ class Orders:
         return await asyncio.shield(self._command(self._cancel(order_id), f"cancel {order_id}"))
 
     async def _cancel(self, order_id: str) -> Order:
+        if (queued := self._known(order_id)).is_queued:
+            return self._book.give_reason(queued, OrderStatus.NEVER_SENT, "withdrawn before it was sent")
         order, session = self._working(order_id)
         session.check_trading()
         is_answered = _Waiter(
@@ -341,14 +354,9 @@ class Orders:
             await session.requests.command(
                 Priority.CANCEL, lambda: session.ib.client.cancelOrder(order.ib_order_id, "")
             )
-            try:
-                async with asyncio.timeout(session.options.order_timeout):
-                    await waiter.future
-            except TimeoutError:
+            if not await waiter.wait(session.options.order_timeout):
                 session.doubt()
-                raise NoAnswer(
-                    f"IB did not answer the cancel of {order_id}; it may still be working"
-                ) from None
+                raise NoAnswer(f"IB did not answer the cancel of {order_id}; it may still be working")
         return self._known(order_id)
 
     async def cancel_all(self) -> tuple[Order, ...]:
@@ -378,6 +386,8 @@ class Orders:
         order = self._known(order_id)
         if order.status.is_done:
             raise OrderNotWorking(f"order {order_id} is {order.status} already")
+        if order.is_queued:
+            raise Conflict(f"order {order_id} waits to be sent; change it when it has been, or cancel it")
         if order.external or not order.ib_order_id:
             raise Conflict(
                 f"order {order_id} was placed elsewhere (client id {order.client_id}); change it there"

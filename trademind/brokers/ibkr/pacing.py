@@ -7,6 +7,7 @@ nothing but data waiting, there is always room for a cancel at once. ib_async's 
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,10 +16,16 @@ from typing import Any, Final, TypeVar
 
 from trademind.errors import PacingViolation, TradeMindError
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 WINDOW: Final = 1.0
 """Seconds over which messages are counted, as IB does."""
+
+
+class TurnExpired(Exception):
+    """The turn did not come in time, and never will."""
 
 
 class Priority(IntEnum):
@@ -91,17 +98,29 @@ class Pacer:
             turn.is_over = True
             self._count[turn.priority] -= 1
 
-    async def send(self, priority: Priority, send: Callable[[], T]) -> T:
+    async def send(self, priority: Priority, send: Callable[[], T], *, until: float) -> T:
         """Call `send` when its turn comes, and return what it returns, or raise what it raises.
 
-        A caller that is cancelled, or runs into its deadline, before its turn has come has sent nothing.
+        Whether it was sent or came too late is decided in one place and once: a machine that was asleep, or a
+        loop that was held up, must not send what its caller has been told was not sent.
+
+        Args:
+            until: The loop's time from which on nothing is sent any more.
 
         Raises:
+            TurnExpired: the turn did not come in time: nothing was sent.
             TradeMindError: the connection has ended, or ends before the turn has come: nothing was sent.
         """
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def expire() -> None:
+            if not answer.done():
+                answer.set_exception(TurnExpired())
 
         def act() -> None:
+            if loop.time() >= until:
+                expire()
             if answer.done():
                 return
             try:
@@ -110,10 +129,14 @@ class Pacer:
                 answer.set_exception(error)
 
         turn = self.post(priority, act)
+        if answer.done():
+            return answer.result()
         self._waiting.add(answer)
+        timer = loop.call_at(until, expire)
         try:
             return await answer
         finally:
+            timer.cancel()
             self.give_up(turn)
             self._waiting.discard(answer)
 
@@ -159,8 +182,15 @@ class Pacer:
                     self.give_up(turn)
                     if self._rate:
                         self._sent.append(now)
-                    turn.act()
+                    self._act(turn)
         self._wake_when_there_is_room()
+
+    def _act(self, turn: Turn) -> None:
+        try:
+            turn.act()
+        except Exception:
+            # The edge of one message: those behind it are other people's. The connection's end tells itself.
+            log.exception("a message could not be sent")
 
     def _wake_when_there_is_room(self) -> None:
         first = next((priority for priority, queue in self._queues.items() if queue), None)

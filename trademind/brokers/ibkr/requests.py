@@ -16,7 +16,7 @@ import ib_async
 
 from trademind.aio import SingleFlight
 from trademind.brokers.ibkr.codes import Severity, code_of, error_from
-from trademind.brokers.ibkr.pacing import Pacer, Priority, Turn, too_many
+from trademind.brokers.ibkr.pacing import Pacer, Priority, Turn, TurnExpired, too_many
 from trademind.errors import ConnectionLost, NoAnswer, TradeMindError
 
 T = TypeVar("T")
@@ -110,10 +110,10 @@ class Requests:
         """
         self.check_open()
         position = self._pacer.position(priority)
+        until = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._pacer.send(priority, send)
-        except TimeoutError:
+            return await self._pacer.send(priority, send, until=until)
+        except TurnExpired:
             raise too_many(priority.name.lower(), position, self._timeout) from None
 
     @property
@@ -146,19 +146,23 @@ class Requests:
         position, wait = self._pacer.position(priority), self._pacer.wait(priority)
         if wait > self._timeout * MOST_OF_IT:
             raise too_many(what, position, wait)
-        question: _Question | None = None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._timeout
+        begun: list[_Question] = []
         try:
-            async with asyncio.timeout(self._timeout):
-                question = await self._pacer.send(priority, begin)
-                return await question.answer
-        except TimeoutError:
-            if question is None:
-                raise too_many(what, position, self._timeout) from None
-            raise NoAnswer(f"{what}: the gateway gave no answer in {self._timeout:g} s") from None
+            await self._pacer.send(priority, lambda: begun.append(begin()), until=until)
+            answer = begun[0].answer
+            # Unlike a time-out around it, this never takes back an answer that came in the last moment.
+            await asyncio.wait({answer}, timeout=until - loop.time())
+            if not answer.done():
+                raise NoAnswer(f"{what}: the gateway gave no answer in {self._timeout:g} s")
+            return answer.result()
+        except TurnExpired:
+            raise too_many(what, position, self._timeout) from None
         except ConnectionError as error:
             raise self._closed or ConnectionLost(f"{what}: the connection to the gateway broke") from error
         finally:
-            if question is not None:
+            for question in begun:
                 self._end(question, give_up)
 
     def _begin(
@@ -176,7 +180,8 @@ class Requests:
     def _end(self, question: _Question, give_up: Callable[[int], None] | None) -> None:
         """Leave nothing behind, here or in ib_async, or later messages of that kind would be swallowed."""
         key, wrapper = question.key, self._ib.wrapper
-        was_answered = question.answer.done() and not question.answer.cancelled()
+        was_answered = question.answer.done()
+        question.answer.cancel()
         if self._open.get(key) is question:
             del self._open[key]
         if wrapper._futures.get(key) in (None, question.answer):

@@ -68,6 +68,8 @@ class SessionOptions:
     """Without a message for so long, the gateway is asked whether it is there."""
     silent_after: float = 15.0
     """Without a message for so long, it counts as silent; after twice as long it is connected to anew."""
+    settle_after: float = 5.0
+    """So long after connecting, an order that was not answered and is not listed counts as never sent."""
     max_requests_per_second: int = 45
     """IB drops a client that sends more than 50 messages a second; 0 is no limit."""
 
@@ -121,6 +123,8 @@ class Session:
         )
         self.snapshots = Snapshots(self.requests, self.ib.client, book, self.reports, clock)
         loop = asyncio.get_running_loop()
+        self.settles_at = loop.time() + options.settle_after
+        """When what IB does not list is taken not to exist."""
         self.pulse = Pulse(heartbeat=options.heartbeat, silent_after=options.silent_after, now=loop.time())
         self.last_heard_at = clock.now()
         self._ended: asyncio.Future[TradeMindError] = loop.create_future()
@@ -213,10 +217,16 @@ class Session:
         self.ib.client.updateReqId(max(used, self._book.highest_order_id) + 1)
 
     async def synchronise(self) -> None:
-        """Bring in every snapshot. Raises `ConnectionLost` or `NoAnswer` when one does not come."""
+        """Bring in every snapshot. Raises `ConnectionLost` or `NoAnswer` when one does not come.
+
+        Orders of unknown outcome that IB does not list may still be on their way: in this connection, or in
+        what a gateway that hung has not read yet of the last one. So they are judged only by a listing some
+        time after this connection was made.
+        """
         assert self.account_id is not None
         assert self.source is not None
-        await self.snapshots.bring_in(self.account_id, self.source)
+        is_final = asyncio.get_running_loop().time() >= self.settles_at
+        await self.snapshots.bring_in(self.account_id, self.source, is_final=is_final)
 
     @property
     def end_reason(self) -> TradeMindError | None:
@@ -293,6 +303,7 @@ class Session:
         """A command was not answered: IB's lists are to tell what became of it, once the gateway is heard."""
         if not self._ended.done():
             self._is_in_doubt = True
+            self.settles_at = asyncio.get_running_loop().time() + self.options.settle_after
             self._ask_for_a_sign()
 
     # What may be sent --------------------------------------------------------------------------

@@ -34,7 +34,6 @@ class Snapshots:
         self._clock = clock
         self._since = dict.fromkeys(NAMES, clock.now())
         self._missing = set(NAMES)
-        self._was_complete = False
 
     @property
     def states(self) -> tuple[Snapshot, ...]:
@@ -44,8 +43,11 @@ class Snapshots:
     def missing(self) -> tuple[str, ...]:
         return tuple(name for name in NAMES if name in self._missing)
 
-    async def bring_in(self, account: str, source: DataSource) -> None:
+    async def bring_in(self, account: str, source: DataSource, *, is_final: bool) -> None:
         """Ask for all of them and enter them into the book.
+
+        Args:
+            is_final: Whether an order that IB neither acknowledged nor lists now was never sent.
 
         Raises:
             TradeMindError: one did not come; `missing` tells which. The others are in the book.
@@ -65,8 +67,7 @@ class Snapshots:
         await self._arrival("executions", self._ask_executions)
         # Completed orders come without their client; their fills say whose they are.
         await self._shared("completed_orders", "completedOrders", lambda: client.reqCompletedOrders(False))
-        self._book.synchronised(self._reports.listed_orders, is_new_connection=not self._was_complete)
-        self._was_complete = True
+        self._book.synchronised(self._reports.listed_orders, is_final=is_final)
         if self._reports.pnl_request is None:
             req_id = self._reports.pnl_request = self._requests.new_id()
             self._requests.post(Priority.ACCOUNT, lambda: client.reqPnL(req_id, account, ""))

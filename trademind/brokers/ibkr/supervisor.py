@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from trademind.aio import Tasks
 from trademind.brokers.book import Book
@@ -32,6 +33,10 @@ from trademind.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+
+LASTED: Final = 30.0
+"""Seconds after which a session has lasted: the next failure is a new one, and not one more of the same."""
 
 
 class Supervisor:
@@ -67,6 +72,8 @@ class Supervisor:
         self._keeper: asyncio.Task[None] | None = None
         self._keeps_trying = False
         """Whether a first attempt that fails is followed by another."""
+        self._callers = 0
+        """How many wait in `connect`."""
         self._attempt: asyncio.Future[None] | None = None
         """The outcome of the attempt under way, or of the next one."""
         self._hurry = asyncio.Event()
@@ -90,15 +97,18 @@ class Supervisor:
         """
         if self._session is not None and self._state in READABLE:
             return
-        started = self._keep(keeps_trying=False)
-        self._hurry.set()
+        self._keep(keeps_trying=False)
+        self._hurry_up()
         assert self._attempt is not None
+        self._callers += 1
         try:
             await asyncio.shield(self._attempt)
         except asyncio.CancelledError:
-            if started and self._keeper is not None:
+            if self._callers == 1 and not self._keeps_trying and self._keeper is not None:
                 self._keeper.cancel()  # nobody is left who would disconnect
             raise
+        finally:
+            self._callers -= 1
 
     async def start(self) -> None:
         """Keep a session alive from now on, without waiting for the first one."""
@@ -108,9 +118,14 @@ class Supervisor:
     async def reconnect(self) -> None:
         """Give the present connection up and make a new one, at once; also where trying had been given up."""
         if self._session is not None:
-            self._session.close(ConnectionLost("a new connection was asked for"))
-        self._hurry.set()
+            self._session.close(_AskedFor())
+        self._hurry_up()
         await self.start()
+
+    def _hurry_up(self) -> None:
+        """End the wait for the next attempt, if it is being waited for."""
+        if self._next_attempt_at is not None:
+            self._hurry.set()
 
     async def close(self) -> None:
         """End the session and stop trying."""
@@ -127,10 +142,10 @@ class Supervisor:
         """Tell every stream that nothing is vouched for any more, and end it."""
         self._streams.close(self._clock.now(), reason, self._connections)
 
-    def _keep(self, *, keeps_trying: bool) -> bool:
-        """Have a keeper at work. Returns whether one had to be started."""
+    def _keep(self, *, keeps_trying: bool) -> None:
+        """Have a keeper at work."""
         if self._keeper is not None and not self._keeper.done():
-            return False
+            return
         self._keeps_trying = keeps_trying
         self._resolve_attempt(_closed())
         self._attempt = asyncio.get_running_loop().create_future()
@@ -139,7 +154,6 @@ class Supervisor:
         keeper.add_done_callback(
             lambda done: self._resolve_attempt(_closed()) if done is self._keeper else None
         )
-        return True
 
     # The keeper --------------------------------------------------------------------------------
 
@@ -175,7 +189,6 @@ class Supervisor:
             log.exception("connecting failed")
             return self._failed(Unavailable(f"connecting failed: {error!r}"))
         self._connections += 1
-        self._policy.connected()
         # From here on it is this account or none: orders must never move to another one by themselves.
         self._options = replace(self._options, account=session.account_id)
         self._keeps_trying = True
@@ -184,10 +197,11 @@ class Supervisor:
             self._options.host, self._options.port, session.account_id, self._options.client_id,
             session.server_version,
         )  # fmt: skip
-        self._restore_lines(session)
-        self._settle(session)
-        self._resolve_attempt(None)
+        since = _now()
         try:
+            self._restore_lines(session)
+            self._settle(session)
+            self._resolve_attempt(None)
             reason = await self._see_to(session)
         except Exception as error:
             # As above: a session whose keeping has failed is over, and the next one is opened.
@@ -195,16 +209,23 @@ class Supervisor:
             reason = Unavailable(f"keeping the session failed: {error!r}")
         self._note(reason)
         log.warning("the session has ended: %s", reason.detail)
+        self._resolve_attempt(reason)
         self._attempt = asyncio.get_running_loop().create_future()
-        return 0
+        if isinstance(reason, _AskedFor):
+            return 0
+        if _now() - since > LASTED:
+            self._policy.connected()
+        return self._policy.wait_after(reason, self._clock.now())
 
     async def _see_to(self, session: Session) -> TradeMindError:
         """Follow the gateway and IB behind it up and down until the session ends; returns why it ended."""
         while True:
+            must_settle = self._book.has_unsettled_orders
+            due = min(session.pulse.due, session.settles_at) if must_settle else session.pulse.due
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(session.pulse.due):
+                async with asyncio.timeout_at(due):
                     await session.news.wait()
-            has_news = session.news.is_set()
+            has_news = session.news.is_set() or (must_settle and _now() >= session.settles_at)
             session.news.clear()
             session.feel_pulse()
             if session.end_reason is not None:
@@ -231,10 +252,6 @@ class Supervisor:
             return
         finally:
             synchronising.cancel()
-        if self._book.has_unsettled_orders:
-            # On this connection an order that is not listed may still be on its way; on a new one it is not.
-            session.close(ConnectionLost("an order that was not answered is on none of IB's lists"))
-            return
         if session.lines_are_lost:
             session.lines_are_lost = False
             self._restore_lines(session)
@@ -261,6 +278,8 @@ class Supervisor:
         self._last_error, self._last_error_at = error, self._clock.now()
 
     def _failed(self, error: TradeMindError) -> float | None:
+        if isinstance(error, _AskedFor):
+            return 0  # whoever waits for this attempt waits for the next one
         now = self._clock.now()
         is_new = self._last_error is None or self._last_error.detail != error.detail
         self._note(error)
@@ -371,6 +390,13 @@ class Supervisor:
             queued=dict(session.requests.queued) if session else {},
             notices=tuple(session.notices) if session else (),
         )
+
+
+class _AskedFor(ConnectionLost):
+    """The user wants a new connection: no failure, and nothing to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__("a new connection was asked for")
 
 
 def _now() -> float:
