@@ -85,6 +85,8 @@ class Supervisor:
         self._last_error: TradeMindError | None = None
         self._last_error_at: datetime | None = None
         self._next_attempt_at: datetime | None = None
+        self._asked_for = ConnectionLost("a new connection was asked for")
+        """Why a session ends where the user wants another: no failure, and nothing to wait for."""
         self._last_heard_at: datetime | None = None
         """When the gateway was last heard on an earlier connection."""
 
@@ -118,7 +120,7 @@ class Supervisor:
     async def reconnect(self) -> None:
         """Give the present connection up and make a new one, at once; also where trying had been given up."""
         if self._session is not None:
-            self._session.close(_AskedFor())
+            self._session.close(self._asked_for)
         self._hurry_up()
         await self.start()
 
@@ -211,7 +213,7 @@ class Supervisor:
         log.warning("the session has ended: %s", reason.detail)
         self._resolve_attempt(reason)
         self._attempt = asyncio.get_running_loop().create_future()
-        if isinstance(reason, _AskedFor):
+        if reason is self._asked_for:
             return 0
         if _now() - since > LASTED:
             self._policy.connected()
@@ -278,7 +280,7 @@ class Supervisor:
         self._last_error, self._last_error_at = error, self._clock.now()
 
     def _failed(self, error: TradeMindError) -> float | None:
-        if isinstance(error, _AskedFor):
+        if error is self._asked_for:
             return 0  # whoever waits for this attempt waits for the next one
         now = self._clock.now()
         is_new = self._last_error is None or self._last_error.detail != error.detail
@@ -390,13 +392,6 @@ class Supervisor:
             queued=dict(session.requests.queued) if session else {},
             notices=tuple(session.notices) if session else (),
         )
-
-
-class _AskedFor(ConnectionLost):
-    """The user wants a new connection: no failure, and nothing to wait for."""
-
-    def __init__(self) -> None:
-        super().__init__("a new connection was asked for")
 
 
 def _now() -> float:
