@@ -85,7 +85,7 @@ class Connection:
         except StopAsyncIteration:
             await self._close(GOING_AWAY, "the server is stopping")
         except (StreamOverrun, TimeoutError):
-            await self._close(TOO_SLOW, "too slow: connect again and read the present state")
+            await self._close_slow()
 
     async def _send_state(self, state: State) -> None:
         """In pages, between which others have their turn."""
@@ -112,6 +112,9 @@ class Connection:
                 # The server has closed it meanwhile, for a ping that was not answered.
                 raise WebSocketDisconnect(code=1006) from error
 
+    async def _close_slow(self) -> None:
+        await self._close(TOO_SLOW, "too slow: connect again and read the present state")
+
     async def _close(self, code: int, reason: str) -> None:
         if self._websocket.application_state is WebSocketState.CONNECTED:
             with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
@@ -133,7 +136,8 @@ class Connection:
             except TradeMindError as error:
                 await self._send_error(error, identity)
             except TimeoutError:
-                return  # it does not read; the other side is closing it
+                await self._close_slow()
+                return
             # Commands that are there already are read without waiting: others have their turn in between.
             await asyncio.sleep(0)
 

@@ -30,6 +30,10 @@ FIRST_SESSION = 5.0
 """Seconds the banner waits for the session, so that it can say which account it is."""
 STREAMS_END = 0.2
 """Seconds for the streams' clients to be told, before the sockets are closed."""
+DEAF_AFTER = 30.0
+"""Seconds that a client which is to be closed gets to take what is still to be sent."""
+TICKS = 50
+"""How many of uvicorn's ticks, a tenth of a second each, pass between two looks for such clients."""
 DRAIN_AFTER = 1.5
 """Seconds that requests under way get to finish at shutdown; then the session ends and tells them so."""
 GRACE = 3
@@ -96,6 +100,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._announce = announce
+        self._deaf_since: dict[Any, float] = {}
         self._opened = opened
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,10 +116,31 @@ class _Server(uvicorn.Server):
         if not self.should_exit:
             super().handle_exit(sig, frame)
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            self._cut_deaf(after=DEAF_AFTER)
+        return await super().on_tick(counter)
+
+    def _cut_deaf(self, after: float) -> None:
+        """Cut off clients that are to be closed, or all when the server stops, and do not take what is still
+        to be sent: a socket waits for them for as long as they live."""
+        now, deaf = time.monotonic(), {}
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is None or not transport.get_write_buffer_size():
+                continue
+            if after and not transport.is_closing():
+                continue
+            since = deaf[connection] = self._deaf_since.get(connection, now)
+            if now - since >= after:
+                transport.abort()
+        self._deaf_since = deaf
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         broker = self._opened[0].broker
         broker.drain()
         await asyncio.sleep(STREAMS_END)
+        self._cut_deaf(after=0)
         tasks = Tasks()
         tasks.spawn(self._drain(), name="drain")
         await super().shutdown(sockets)

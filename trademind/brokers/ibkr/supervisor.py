@@ -74,6 +74,8 @@ class Supervisor:
         """Whether a first attempt that fails is followed by another."""
         self._callers = 0
         """How many wait in `connect`."""
+        self._changed = asyncio.Event()
+        """Set, and replaced by another, when the state changes."""
         self._attempt: asyncio.Future[None] | None = None
         """The outcome of the attempt under way, or of the next one."""
         self._hurry = asyncio.Event()
@@ -95,22 +97,31 @@ class Supervisor:
     async def connect(self) -> None:
         """Connect, and keep the session alive from then on. Raises what the attempt failed with.
 
-        Where the keeper is at work already, its present or next attempt is awaited.
+        Where the keeper is at work already, its present or next attempt is awaited, and so is a session that
+        is being synchronised anew.
         """
-        if self._session is not None and self._state in READABLE:
+        if self._is_usable():
             return
         self._keep(keeps_trying=False)
         self._hurry_up()
-        assert self._attempt is not None
         self._callers += 1
         try:
-            await asyncio.shield(self._attempt)
+            while not self._is_usable():
+                assert self._attempt is not None
+                if self._attempt.done() and self._attempt.exception() is None:
+                    await self._changed.wait()
+                else:
+                    await asyncio.shield(self._attempt)
         except asyncio.CancelledError:
             if self._callers == 1 and not self._keeps_trying and self._keeper is not None:
                 self._keeper.cancel()  # nobody is left who would disconnect
             raise
         finally:
             self._callers -= 1
+
+    def _is_usable(self) -> bool:
+        session = self._session
+        return session is not None and session.end_reason is None and self._state in READABLE
 
     async def start(self) -> None:
         """Keep a session alive from now on, without waiting for the first one."""
@@ -321,6 +332,8 @@ class Supervisor:
             raise AssertionError(f"no session goes from {old} to {state}")
         log.info("session %s -> %s", old, state)
         self._state, self._since = state, self._clock.now()
+        self._changed.set()
+        self._changed = asyncio.Event()
         if old is SessionState.READY:
             self._on_stale(True)
             reason = self._last_error.detail if self._last_error else f"the session is {state}"
