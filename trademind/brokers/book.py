@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trademind.clock import Clock
@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 MAX_EARLY_COMMISSIONS = 1000
 """Commission reports that wait for their fill. Those of other accounts wait in vain and are pushed out."""
+
+CROSSING = timedelta(seconds=2)
+"""How long before its fill a changed position may be reported: two messages of one event lie closer."""
 
 MAX_NOTICES = 20
 """Notices kept per order: an order that IB comments on all day must not grow without bound."""
@@ -93,6 +96,8 @@ class Book:
         self._currency = ""
         self._values: dict[str, Decimal] = {}
         self._positions: dict[int, Position] = {}
+        self._ahead_of_fills: dict[int, tuple[datetime, Decimal]] = {}
+        """What IB's reports have changed of holdings before the fills that explain it came, and when."""
         self._pnl = PnL(
             account_id=account_id,
             source=source,
@@ -118,14 +123,50 @@ class Book:
             watcher()
 
     def set_position(self, position: Position) -> None:
-        """Record a holding; a quantity of zero closes it."""
+        """Record a holding, as IB reports it; a quantity of zero closes it."""
+        con_id = position.contract.con_id
+        change = position.quantity - self._held(con_id)
+        if change:
+            self._ahead_of_fills[con_id] = (self._clock.now(), change)
+        self._hold(position)
+
+    def _hold(self, position: Position) -> None:
         if position.quantity == 0:
             self._positions.pop(position.contract.con_id, None)
         else:
             self._positions[position.contract.con_id] = position
         self._as_of = self._clock.now()
 
-    def set_holding(self, contract: Contract, quantity: Decimal, avg_cost: Decimal) -> None:
+    def _held(self, con_id: int) -> Decimal:
+        known = self._positions.get(con_id)
+        return known.quantity if known is not None else Decimal(0)
+
+    def _move_position(self, fill: Execution) -> None:
+        """A fill has happened just now: what is held has changed, though IB reports that later.
+
+        Where IB's report has come first, the fill explains what it has changed, and changes nothing more.
+        """
+        con_id, change = fill.contract.con_id, fill.side.sign * fill.quantity
+        reported_at, ahead = self._ahead_of_fills.pop(con_id, (None, Decimal(0)))
+        if reported_at is not None and self._clock.now() - reported_at < CROSSING and ahead * change > 0:
+            if rest := ahead - change:
+                self._ahead_of_fills[con_id] = (reported_at, rest)
+            return
+        known = self._positions.get(con_id)
+        self._hold(
+            Position(
+                account_id=self._account_id,
+                contract=known.contract if known else fill.contract,
+                quantity=self._held(con_id) + change,
+                avg_cost=None,
+                market_price=known.market_price if known else None,
+                market_value=None,
+                unrealized_pnl=None,
+                realized_pnl=known.realized_pnl if known else None,
+            )
+        )
+
+    def set_holding(self, contract: Contract, quantity: Decimal, avg_cost: Decimal | None) -> None:
         """Record a holding from a message that knows no market value; known market figures are kept only
         while the quantity they were reckoned for is still the same."""
         known = self._positions.get(contract.con_id)
@@ -328,6 +369,7 @@ class Book:
         cannot still be on its way. One that was working and is on neither list has ended
         with its day, if a day has passed; otherwise how it ended is unknown.
         """
+        self._ahead_of_fills.clear()  # what was listed now has no fill to come
         for order in list(self._orders.values()):
             if order.status.is_done:
                 continue
@@ -399,11 +441,17 @@ class Book:
 
     # Executions --------------------------------------------------------------------------------
 
-    def add_execution(self, execution: Execution) -> None:
-        """Record a fill. The same exec id again changes nothing; a correction replaces what it corrects."""
+    def add_execution(self, execution: Execution, *, is_live: bool = False) -> None:
+        """Record a fill. The same exec id again changes nothing; a correction replaces what it corrects.
+
+        Args:
+            is_live: Whether it happens now, and is not one of a list of fills.
+        """
         known = self._executions.get(_fill_key(execution.exec_id))
         if known is not None and _revision(known.exec_id) >= _revision(execution.exec_id):
             return
+        if is_live and known is None:
+            self._move_position(execution)
         early = self._early_commissions.pop(execution.exec_id, None)
         if early is not None:
             commission, currency, realized = early

@@ -67,8 +67,8 @@ class Position:
     account_id: str
     contract: Contract
     quantity: Decimal
-    avg_cost: Decimal
-    """Average price paid per share, commissions included, as IB reckons it."""
+    avg_cost: Decimal | None
+    """Average price paid per share, commissions included, as IB reckons it; None until IB has reported it."""
     market_price: Decimal | None
     market_value: Decimal | None
     unrealized_pnl: Decimal | None

@@ -14,7 +14,6 @@ from trademind.api.schemas.base import (
     Quantity,
     Stale,
     Time,
-    exact_price,
     money,
     price,
     quantity,
@@ -118,7 +117,7 @@ class PositionOut(Out):
     currency: str
     exchange: str
     quantity: Quantity
-    avg_cost: Price
+    avg_cost: Price | None
     market_price: Price | None
     market_value: Money | None
     unrealized_pnl: Money | None
@@ -135,7 +134,7 @@ class PositionOut(Out):
             currency=contract.currency,
             exchange=contract.exchange,
             quantity=quantity(position.quantity),
-            avg_cost=exact_price(position.avg_cost),
+            avg_cost=price(position.avg_cost),
             market_price=price(position.market_price),
             market_value=money(position.market_value),
             unrealized_pnl=money(position.unrealized_pnl),

@@ -154,6 +154,7 @@ class IBKRBroker:
     def _on_interruption(self, error: TradeMindError) -> None:
         self._orders.interrupted(error)
         self._quotes.interrupted(error)
+        self._history.interrupted(error)
 
     # The session -------------------------------------------------------------------------------
 

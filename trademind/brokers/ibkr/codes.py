@@ -87,6 +87,9 @@ CLIENT_ID_IN_USE = 326
 DELAYED_INSTEAD = 10167
 COMPETING_SESSION = 10197
 
+MARKET_DATA_FARM = frozenset({2103, 2104, 2108, 2119})
+"""The notices about farms of market data; the others are about those of history and of contracts."""
+
 FARM_STATES: Mapping[int, str] = {
     2103: "broken",
     2104: "ok",

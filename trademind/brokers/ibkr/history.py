@@ -38,7 +38,7 @@ class _Held:
 
     limited: Wanted | None
     """As IB's limits see it; None where they do not hold."""
-    may_go: asyncio.Event
+    may_go: "asyncio.Future[None]"
 
 
 class History:
@@ -80,10 +80,16 @@ class History:
         if self._is_paced and is_limited(request.bar_size):
             subject = (contract.con_id, contract.exchange, request.what_to_show)
             limited = Wanted(key, subject, weight_of(request.what_to_show))
-        await self._turn(what, _Held(limited, asyncio.Event()), self._session().options.request_timeout)
+        await self._turn(
+            what,
+            _Held(limited, asyncio.get_running_loop().create_future()),
+            self._session().options.request_timeout,
+        )
         try:
-            bars = await self._ask(what, contract, request)
+            bars = await self._ask(what, contract, request, limited)
         finally:
+            if limited is not None:
+                self._pacing.release(limited)
             self._in_flight -= 1
             self._let_go()
         self._answers[key] = (asyncio.get_running_loop().time(), bars)
@@ -102,17 +108,25 @@ class History:
         self._held.append(held)
         self._let_go()
         try:
-            async with asyncio.timeout(patience):
-                await held.may_go.wait()
-        except BaseException as error:
+            await asyncio.wait({held.may_go}, timeout=patience)
+            if not held.may_go.done():
+                raise too_many(what, len(self._held), patience)
+            held.may_go.result()
+        except BaseException:
             if held in self._held:
                 self._held.remove(held)
-            else:  # its turn had come just now
+            elif held.may_go.done() and held.may_go.exception() is None:  # its turn had come just now
                 self._in_flight -= 1
+                if held.limited is not None:
+                    self._pacing.release(held.limited)
                 self._let_go()
-            if isinstance(error, TimeoutError):
-                raise too_many(what, len(self._held), patience) from None
             raise
+
+    def interrupted(self, error: TradeMindError) -> None:
+        """The gateway has gone, or is not heard: whoever waits for a turn is told."""
+        held, self._held = self._held, []
+        for each in held:
+            each.may_go.set_exception(error)
 
     def _let_go(self) -> None:
         """Let those go that may, in the order in which they came; and look again when the next may."""
@@ -128,14 +142,30 @@ class History:
                 if (wait := self._pacing.wait(now, held.limited)) > 0:
                     waits.append(wait)
                     continue
-                self._pacing.count(now, held.limited)
+                self._pacing.reserve(held.limited)
             self._in_flight += 1
             self._held.remove(held)
-            held.may_go.set()
+            held.may_go.set_result(None)
         if waits:
             self._timer = loop.call_later(min(waits), self._let_go)
 
-    async def _ask(self, what: str, contract: Contract, request: BarRequest) -> _Bars:
+    async def _ask(self, what: str, contract: Contract, request: BarRequest, limited: Wanted | None) -> _Bars:
+        def send(req_id: int) -> None:
+            if limited is not None:  # counted when it is sent: its turn may have been a while in coming
+                self._pacing.count(asyncio.get_running_loop().time(), limited)
+            session.ib.client.reqHistoricalData(
+                req_id,
+                wanted,
+                end,
+                request.duration,
+                request.bar_size,
+                request.what_to_show,
+                request.use_rth,
+                seconds_since_epoch,
+                False,
+                [],
+            )
+
         session = self._session()
         wanted = convert.to_ib_reference(contract)
         end = request.end.strftime("%Y%m%d-%H:%M:%S") if request.end else ""
@@ -143,18 +173,7 @@ class History:
         try:
             bars = await session.requests.ask(
                 what,
-                lambda req_id: session.ib.client.reqHistoricalData(
-                    req_id,
-                    wanted,
-                    end,
-                    request.duration,
-                    request.bar_size,
-                    request.what_to_show,
-                    request.use_rth,
-                    seconds_since_epoch,
-                    False,
-                    [],
-                ),
+                send,
                 contract=wanted,
                 give_up=session.ib.client.cancelHistoricalData,
             )

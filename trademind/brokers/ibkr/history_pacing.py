@@ -51,6 +51,8 @@ class HistoryPacing:
 
     def __init__(self) -> None:
         self._asked: deque[tuple[float, Wanted]] = deque()
+        self._reserved: list[Wanted] = []
+        """What may be asked and has not been sent yet: it will be, at a time that is not known."""
         self._blocked_until = float("-inf")
 
     def wait(self, now: float, wanted: Wanted, ahead: int = 0) -> float:
@@ -62,16 +64,15 @@ class HistoryPacing:
         while self._asked and now - self._asked[0][0] >= MOST_WITHIN + MARGIN:
             self._asked.popleft()
         moments = [now, self._blocked_until]
-        of_subject = [when for when, other in self._asked if other.subject == wanted.subject]
+        asked = [*self._asked, *((now, other) for other in self._reserved)]
+        of_subject = [when for when, other in asked if other.subject == wanted.subject]
         if len(of_subject) >= SAME_SUBJECT:
             moments.append(of_subject[-SAME_SUBJECT] + SAME_SUBJECT_WITHIN + MARGIN)
         moments += [
-            when + IDENTICAL_WITHIN + MARGIN
-            for when, other in self._asked
-            if other.identity == wanted.identity
+            when + IDENTICAL_WITHIN + MARGIN for when, other in asked if other.identity == wanted.identity
         ]
-        excess = sum(other.weight for _, other in self._asked) + ahead + wanted.weight - MOST
-        for when, other in self._asked:
+        excess = sum(other.weight for _, other in asked) + ahead + wanted.weight - MOST
+        for when, other in asked:
             if excess <= 0:
                 break
             excess -= other.weight
@@ -80,8 +81,18 @@ class HistoryPacing:
             moments.append(now + MOST_WITHIN)
         return max(moments) - now
 
+    def reserve(self, wanted: Wanted) -> None:
+        """`wanted` may be asked, and waits to be sent."""
+        self._reserved.append(wanted)
+
+    def release(self, wanted: Wanted) -> None:
+        """`wanted` will not be sent after all; nothing changes where it has been."""
+        if wanted in self._reserved:
+            self._reserved.remove(wanted)
+
     def count(self, now: float, wanted: Wanted) -> None:
-        """`wanted` is being asked."""
+        """`wanted` is being sent."""
+        self.release(wanted)
         self._asked.append((now, wanted))
 
     def penalise(self, now: float) -> None:

@@ -36,7 +36,9 @@ class Sink(Protocol):
         filled: float,
         avg_price: float,
     ) -> None: ...
-    def on_execution(self, contract: ib_async.Contract, execution: ib_async.Execution) -> None: ...
+    def on_execution(
+        self, contract: ib_async.Contract, execution: ib_async.Execution, *, is_live: bool
+    ) -> None: ...
     def on_commission(self, report: ib_async.CommissionReport) -> None: ...
     def on_account_value(self, tag: str, value: str, currency: str, account: str) -> None: ...
     def on_portfolio(self, item: ib_async.PortfolioItem) -> None: ...
@@ -90,7 +92,8 @@ class Listener(Wrapper):
         self._sink.on_order_status(orderId, clientId, permId, status, filled, avgFillPrice)
 
     def execDetails(self, reqId: int, contract: ib_async.Contract, execution: ib_async.Execution) -> None:
-        self._sink.on_execution(contract, execution)
+        # A fill that was not asked for has happened just now.
+        self._sink.on_execution(contract, execution, is_live=reqId == -1)
 
     def commissionReport(self, commissionReport: ib_async.CommissionReport) -> None:
         self._sink.on_commission(commissionReport)
@@ -117,9 +120,24 @@ class Listener(Wrapper):
     def position(self, account: str, contract: ib_async.Contract, posSize: float, avgCost: float) -> None:
         self._sink.on_position(account, contract, posSize, avgCost)
 
+    def contractDetails(self, reqId: int, contractDetails: ib_async.ContractDetails) -> None:
+        if reqId in self._results:  # an answer that comes too late has nowhere to go
+            super().contractDetails(reqId, contractDetails)
+
+    bondContractDetails = contractDetails
+
+    def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
+        if tickType in _DELAYED_TICKS and (ticker := self.reqId2Ticker.get(reqId)) is not None:
+            ticker.marketDataType = ticker.marketDataType or _DELAYED
+        super().priceSizeTick(reqId, tickType, price, size)
+
     def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
         self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
 
+
+_DELAYED_TICKS = frozenset(range(66, 77))
+"""Ticks that are delayed, whether or not a message about the data type has said so."""
+_DELAYED = 3
 
 _EXECUTION, _EXECUTION_TIME = 11, 15
 """The execution message, and where in it the time stands."""

@@ -24,7 +24,7 @@ from trademind.brokers.ibkr.session import Session
 from trademind.brokers.streams import EventStream
 from trademind.clock import Clock
 from trademind.domain import Channel, Contract, ContractQuery, Notice, Quote
-from trademind.errors import CompetingSession, TooManySubscriptions, TradeMindError
+from trademind.errors import CompetingSession, TooManySubscriptions, TradeMindError, Unavailable
 
 MAX_LINES: Final = 90
 """Lines used of the 100 that IB grants a login by default; the rest is left to the user's own TWS."""
@@ -38,6 +38,9 @@ FARM_GRACE: Final = 5.0
 COMPETING_RETRY: Final = 30.0
 """Seconds until a line is asked for again that another session of the login has taken (10197): IB gives no
 sign when the other one ends."""
+
+UNTOLD: Final = 0
+"""No market data type of IB's: none has been told yet."""
 
 MAX_NOTICES: Final = 5
 """Notices kept for each line."""
@@ -173,6 +176,7 @@ class Quotes:
         # ib_async would go on with the ticker of an earlier line, and old prices would look like new ones.
         session.ib.wrapper.tickers.pop(hash(reference), None)
         ticker = session.ib.wrapper.startTicker(req_id, reference, "mktData")
+        ticker.marketDataType = UNTOLD  # ib_async takes it for live before anything has been delivered
         turn = session.requests.post(
             Priority.DATA,
             lambda: session.ib.client.reqMktData(req_id, reference, "", False, False, []),
@@ -228,7 +232,7 @@ class Quotes:
             self._tell(line)
         if not is_stale:  # what was to be subscribed again meanwhile could not be
             self._renew_doubtful()
-            self._renew_if_ready([line for line in self._lines.values() if _is_taken_away(line)])
+            self._renew_if_ready([line for line in self._lines.values() if _may_be_back(line)])
 
     def interrupted(self, error: TradeMindError) -> None:
         """Whoever waits for a first quote is told."""
@@ -298,7 +302,7 @@ class Quotes:
             self._renew_if_ready([line for line in self._lines.values() if line.is_in_doubt])
 
     def _retry(self, line: _Line) -> None:
-        if self._lines.get(line.contract.con_id) is line and _is_taken_away(line):
+        if self._lines.get(line.contract.con_id) is line and _may_be_back(line):
             self._renew_if_ready([line])
 
     def _renew_if_ready(self, lines: Sequence[_Line]) -> None:
@@ -316,6 +320,6 @@ class Quotes:
         self._timers.add(timer)
 
 
-def _is_taken_away(line: _Line) -> bool:
-    """Has another session of the login taken a line that a stream holds?"""
-    return bool(line.watchers) and isinstance(line.error, CompetingSession)
+def _may_be_back(line: _Line) -> bool:
+    """Was a line that a stream holds refused for a reason that passes by itself?"""
+    return bool(line.watchers) and isinstance(line.error, CompetingSession | Unavailable)

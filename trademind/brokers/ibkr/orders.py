@@ -290,10 +290,11 @@ class Orders:
             raise Invalid([("quantity", f"{order.filled_quantity} are filled already; it cannot be less")])
         ib_contract, ib_order = self._on_record(session, order)
         ib_order.totalQuantity = convert.on_wire(quantity)
-        if change.limit_price is not None:
-            ib_order.lmtPrice = convert.on_wire(change.limit_price)
-        if change.stop_price is not None:
-            ib_order.auxPrice = convert.on_wire(change.stop_price)
+        # Also those that stay: as ib_async's floats they would reach the wire as 1e-05.
+        if (limit := change.limit_price or order.limit_price) is not None:
+            ib_order.lmtPrice = convert.on_wire(limit)
+        if (stop := change.stop_price or order.stop_price) is not None:
+            ib_order.auxPrice = convert.on_wire(stop)
         if change.tif is not None:
             ib_order.tif = change.tif.value
         ib_order.transmit = True
@@ -388,7 +389,8 @@ class Orders:
             raise OrderNotWorking(f"order {order_id} is {order.status} already")
         if order.is_queued:
             raise Conflict(f"order {order_id} waits to be sent; change it when it has been, or cancel it")
-        if order.external or not order.ib_order_id:
+        # What was entered by hand and is bound to client 0 was not placed here, and can be changed here.
+        if order.client_id != self._own_client_id or not order.ib_order_id:
             raise Conflict(
                 f"order {order_id} was placed elsewhere (client id {order.client_id}); change it there"
             )

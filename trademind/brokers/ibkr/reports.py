@@ -96,9 +96,11 @@ class Reports:
             avg_price=convert.decimal_or_none(avg_price),
         )
 
-    def on_execution(self, contract: ib_async.Contract, execution: ib_async.Execution) -> None:
+    def on_execution(
+        self, contract: ib_async.Contract, execution: ib_async.Execution, *, is_live: bool
+    ) -> None:
         if self._is_ours(execution.acctNumber):
-            self._book.add_execution(convert.to_execution(contract, execution))
+            self._book.add_execution(convert.to_execution(contract, execution), is_live=is_live)
 
     def on_commission(self, report: ib_async.CommissionReport) -> None:
         commission = convert.decimal_or_none(report.commission)
@@ -113,13 +115,14 @@ class Reports:
             self._book.set_value(tag, number, currency)
 
     def on_portfolio(self, item: ib_async.PortfolioItem) -> None:
-        if item.account == self.account_id:
+        quantity = convert.decimal_or_none(item.position)
+        if item.account == self.account_id and quantity is not None:
             self._book.set_position(
                 Position(
                     account_id=item.account,
                     contract=convert.to_contract(item.contract),
-                    quantity=convert.decimal_or_none(item.position) or Decimal(0),
-                    avg_cost=convert.decimal_or_none(item.averageCost) or Decimal(0),
+                    quantity=quantity,
+                    avg_cost=convert.decimal_or_none(item.averageCost),
                     market_price=convert.decimal_or_none(item.marketPrice),
                     market_value=convert.decimal_or_none(item.marketValue),
                     unrealized_pnl=convert.decimal_or_none(item.unrealizedPNL),
@@ -132,11 +135,9 @@ class Reports:
     ) -> None:
         if account == self.account_id:
             self.listed_positions.add(contract.conId)
-            self._book.set_holding(
-                convert.to_contract(contract),
-                convert.decimal_or_none(quantity) or Decimal(0),
-                convert.decimal_or_none(avg_cost) or Decimal(0),
-            )
+            held = convert.decimal_or_none(quantity)
+            if held is not None:
+                self._book.set_holding(convert.to_contract(contract), held, convert.decimal_or_none(avg_cost))
 
     def on_pnl(self, req_id: int, daily: float, unrealized: float, realized: float) -> None:
         if req_id == self.pnl_request:

@@ -335,7 +335,8 @@ class Session:
         elif (state := codes.FARM_STATES.get(code)) is not None:
             name = message.rpartition(":")[2].strip() or "unnamed"
             self.farms[name] = state
-            self._handlers.farm(name, state)
+            if code in codes.MARKET_DATA_FARM:
+                self._handlers.farm(name, state)
         elif code in (codes.UPSTREAM_LOST, codes.UPSTREAM_BACK_DATA_LOST, codes.UPSTREAM_BACK_DATA_KEPT):
             self.upstream_is_up = code != codes.UPSTREAM_LOST
             self.lines_are_lost |= code == codes.UPSTREAM_BACK_DATA_LOST
