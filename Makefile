@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check cover format bench compatibility clean
+.PHONY: help start test check cover format bench compare chaos compatibility clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ format: .venv/.dev ## format the code and mend what can be mended
 
 bench: .venv/.dev ## measure, and print the tables of docs/benchmarks.md
 	@$(BIN)/python -m tests.bench
+
+compare: .venv/.dev ## play twelve faults to TradeMind and to the design it replaces, and print what each does
+	@$(BIN)/python -m tests.bench.side_by_side
+
+chaos: .venv/.dev ## trade while the gateway is killed, hung and cut off, and check what was promised (SEED=7 SECONDS=120)
+	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --seconds $(or $(SECONDS),600)
 
 compatibility: .venv/.dev ## try other people's programs on the paper gateway (installs them into .venv/compatibility)
 	@$(BIN)/python -m tests.compatibility

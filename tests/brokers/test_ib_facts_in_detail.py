@@ -1,4 +1,4 @@
-"""More of what the rows of `test_ib_facts` promise and is easily overlooked. Each failed before its remedy."""
+"""What the rows of `test_ib_facts` promise and is easily overlooked. Each test failed before its remedy."""
 
 import asyncio
 from collections.abc import AsyncIterator
