@@ -430,8 +430,10 @@ class Book:
 
     def _put(self, order: Order) -> None:
         self._orders[order.id] = order
-        if order.perm_id:
+        if order.perm_id and self._by_perm_id.get(order.perm_id) != order.id:
             self._by_perm_id[order.perm_id] = order.id
+            for fill in self._fills_of(order.perm_id):  # those that came before their order
+                self._record(replace(fill, order_id=order.id))
         if order.client_id is not None and order.ib_order_id:
             self._by_ib_id[order.client_id, order.ib_order_id] = order.id
             if order.client_id == self._own_client_id:
@@ -494,11 +496,9 @@ class Book:
 
     def executions(self) -> tuple[Execution, ...]:
         """All fills, newest first, each with the id of its order where the book has it."""
-        fills = [
-            fill if fill.order_id else replace(fill, order_id=self._by_perm_id.get(fill.perm_id))
-            for fill in self._executions.values()
-        ]
-        return tuple(sorted(fills, key=lambda fill: (fill.time, fill.exec_id), reverse=True))
+        return tuple(
+            sorted(self._executions.values(), key=lambda fill: (fill.time, fill.exec_id), reverse=True)
+        )
 
     def _fills_of(self, perm_id: int | None) -> list[Execution]:
         return [self._executions[key] for key in self._fills_by_perm_id.get(perm_id or 0, ())]
