@@ -536,10 +536,17 @@ async def test_a_quiet_connection_is_told_that_it_lives(
     monkeypatch.setattr(streaming, "HEARTBEAT", 0.05)
     async with served.client() as client:
         await client.subscribe(orders=True)
-        await client.hear_kinds("ack", "snapshot", "heartbeat", "heartbeat")
-        served.broker.streams.publish(Channel.ORDERS, make_order(1))
-        (event, _) = await client.hear_kinds("event", "heartbeat")
-        assert event["data"]["ib_order_id"] == 1
+        kinds: list[str] = []
+        for awaited in ("ack", "snapshot", "heartbeat", "heartbeat", "event", "heartbeat"):
+            if awaited == "event":
+                served.broker.streams.publish(Channel.ORDERS, make_order(1))
+            kinds.append((frame := await client.hear())["type"])
+            while kinds[-1] != awaited:
+                # On a slow machine it may be quiet for so long at any time.
+                assert kinds[-1] == "heartbeat"
+                kinds.append((frame := await client.hear())["type"])
+            if awaited == "heartbeat":
+                assert frame.keys() == {"type", "ts"}
 
 
 async def test_no_event_is_lost_to_a_heartbeat(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -706,7 +713,7 @@ def long_order(number: int) -> Order:
 async def test_a_client_that_does_not_read_is_let_go_and_slows_nobody(
     served: Served, deaf: Deaf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "SEND_WITHIN", 0.5)
+    monkeypatch.setattr(streaming, "SEND_WITHIN", 1.0)
     monkeypatch.setattr(streaming, "LAST_WORDS", 0.1)
     loop = asyncio.get_running_loop()
     async with served.client() as client:
@@ -721,7 +728,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_slows_nobody(
                 slowest = max(slowest, loop.time() - began)
                 number += 1
         assert number > 10
-        assert slowest < 0.4, "it waited for the other one"
+        assert slowest < 0.9, "it waited for the other one"
     await served.until(lambda: len(served.broker.streams) == 0)
 
 

@@ -11,6 +11,7 @@ from tests.brokers.test_client import order
 from tests.brokers.test_ib_facts import AAPL, AAPL_ID, DELAYED_TICKS, SHORT, SPY, UNSET, last_quote
 from tests.gateway.bench import until
 from trademind import BarRequest, ContractQuery, OrderChange, OrderStatus
+from trademind.brokers.ibkr import market_data
 from trademind.clock import SystemClock
 from trademind.domain import DataType, SessionState
 from trademind.errors import NoAnswer, NotConnected
@@ -140,3 +141,15 @@ async def test_row_04_too_a_late_answer_is_no_error(stage: Stage, caplog: pytest
     await until(lambda: not stage.timeline._held)
     await round_trip(broker)
     assert [each.getMessage()[:60] for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def test_row_20_too_a_line_that_got_lost_is_asked_for_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_data, "FIRST_TICK", 0.2)
+    broker = await stage.connect()
+    items = stage.read(stream := broker.stream())
+    stage.play(Step(do=Drop(), request="reqMktData"))
+    await stream.watch(AAPL)
+    await until(lambda: items and last_quote(items).last is not None)
+    assert len(stage.asked("reqMktData")) == 2

@@ -4,10 +4,10 @@ Strategy: `VirtualLoop` is asyncio's own loop with its clock taken out: where it
 timer, it jumps there. All moments are multiples of 1/128 s, which floats hold exactly, so that "a second
 later" has one meaning. Where a timer and a sleeping test are due at the same moment, the timer comes first.
 
-How the tests were seen to fail: each limit raised by one, priorities visited in the reverse order, `pop` for
-`popleft`, turns sent though they were given up, the count left unchanged on giving up, a timer that is not
-brought forward, one that is not set again, the guard on an answer that nobody awaits left out, and a `close`
-that forgets the waiting, the queued or the timer.
+How the tests were seen to fail: limits and shares raised, priorities visited in the reverse order, `pop` for
+`popleft`, turns sent though they were given up or their deadline had passed, the count left unchanged on
+giving up, a message counted after it was sent, a timer that is not brought forward or not set again, a
+failure that reaches those behind, and a `close` that forgets those who wait or the timer.
 """
 
 import asyncio

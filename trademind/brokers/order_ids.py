@@ -43,7 +43,9 @@ class OrderIds:
         """
         name = _name(account_id, client_id)
         if order_id > self._marks.get(name, 0):
-            self._write(name, order_id + STEP - 1)
+            mark = order_id + STEP - 1
+            self._write(name, mark)
+            self._marks[name] = mark
         self._used[name] = max(order_id, self._used.get(name, 0))
 
     def _read(self) -> dict[str, int]:
@@ -51,11 +53,13 @@ class OrderIds:
             return {}
         try:
             found = json.loads(self._path.read_bytes())
-            if not isinstance(found, dict) or not all(isinstance(mark, int) for mark in found.values()):
+            if not isinstance(found, dict) or not all(
+                type(mark) is int and mark >= 0 for mark in found.values()
+            ):
                 raise ValueError("it does not hold numbers by name")
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StateNotKept(
                 f"{self._path} cannot be read ({error}). It keeps the order ids that were used: restore it, "
                 "or, if no order placed from here is working, delete it"
@@ -63,7 +67,6 @@ class OrderIds:
         return found
 
     def _write(self, name: str, mark: int) -> None:
-        self._marks[name] = mark
         if self._path is None:
             return
         beside = self._path.with_suffix(".new")
@@ -79,7 +82,6 @@ class OrderIds:
                     os.fsync(file.fileno())
                 beside.replace(self._path)
         except (OSError, Timeout) as error:
-            del self._marks[name]
             raise StateNotKept(
                 f"the order id cannot be remembered in {self._path}: {error}. Nothing was sent."
             ) from error

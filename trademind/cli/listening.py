@@ -32,7 +32,10 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=1024)
+        sock = socket.create_server(address[:2], family=family, backlog=1024)
+        # asyncio sets it only where it knows the protocol; a frame would wait for the last one's receipt.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
     except OSError as error:
         names = ("TRADEMIND_SERVER__HOST", "--port")
         raise cannot_listen(error, host, port, settings=names) from error

@@ -8,12 +8,20 @@ long it is; one that would wait for longer than its deadline is refused at once,
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from trademind.aio import SingleFlight
 from trademind.brokers.ibkr import convert
-from trademind.brokers.ibkr.history_pacing import HistoryPacing, Wanted, is_limited, weight_of
+from trademind.brokers.ibkr.history_pacing import (
+    MARGIN,
+    SAME_SUBJECT,
+    SAME_SUBJECT_WITHIN,
+    HistoryPacing,
+    Wanted,
+    is_limited,
+    weight_of,
+)
 from trademind.brokers.ibkr.pacing import too_many
 from trademind.brokers.ibkr.session import Session
 from trademind.domain import Bar, BarRequest, Contract
@@ -66,6 +74,8 @@ class History:
             PacingViolation: it would have to wait for too long; with its place in the queue.
             Refused, Unavailable, NoAnswer.
         """
+        if request.end is not None:  # on the wire it has seconds only, by which IB knows the same request
+            request = replace(request, end=request.end.replace(microsecond=0))
         key = (contract.con_id, contract.exchange, request)
         answered_at, bars = self._answers.get(key, (float("-inf"), ()))
         if asyncio.get_running_loop().time() - answered_at < FRESH_FOR:
@@ -100,17 +110,20 @@ class History:
 
     async def _turn(self, what: str, held: _Held, patience: float) -> None:
         """Wait until `held` may be asked; it counts as in flight then. Raises `PacingViolation`."""
+        position = len(self._held)
         if held.limited is not None:
             ahead = sum(other.limited.weight for other in self._held if other.limited is not None)
+            same = sum(1 for o in self._held if o.limited and o.limited.subject == held.limited.subject)
             wait = self._pacing.wait(asyncio.get_running_loop().time(), held.limited, ahead)
+            wait += same // SAME_SUBJECT * (SAME_SUBJECT_WITHIN + MARGIN)
             if wait > patience:
-                raise too_many(what, len(self._held), wait)
+                raise too_many(what, position, wait)
         self._held.append(held)
         self._let_go()
         try:
             await asyncio.wait({held.may_go}, timeout=patience)
             if not held.may_go.done():
-                raise too_many(what, len(self._held), patience)
+                raise too_many(what, position, patience)
             held.may_go.result()
         except BaseException:
             if held in self._held:

@@ -65,9 +65,13 @@ class HistoryPacing:
             self._asked.popleft()
         moments = [now, self._blocked_until]
         asked = [*self._asked, *((now, other) for other in self._reserved)]
-        of_subject = [when for when, other in asked if other.subject == wanted.subject]
-        if len(of_subject) >= SAME_SUBJECT:
-            moments.append(of_subject[-SAME_SUBJECT] + SAME_SUBJECT_WITHIN + MARGIN)
+        room = SAME_SUBJECT - wanted.weight
+        for when, other in reversed(asked):
+            if other.subject == wanted.subject:
+                room -= other.weight
+                if room < 0:
+                    moments.append(when + SAME_SUBJECT_WITHIN + MARGIN)
+                    break
         moments += [
             when + IDENTICAL_WITHIN + MARGIN for when, other in asked if other.identity == wanted.identity
         ]

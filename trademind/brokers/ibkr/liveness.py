@@ -60,15 +60,16 @@ class Pulse:
         """
         if now - self.due > LATE:
             self.heard(now - self._heartbeat)
-        silence = now - self.heard_at
-        if self._unanswered_since is not None and silence >= 2 * self._silent_after:
+        if self._unanswered_since is not None and now >= self.heard_at + 2 * self._silent_after:
             return Finding.DEAD
-        if silence >= self._heartbeat and (self._asked_at is None or now - self._asked_at >= self._heartbeat):
+        if now >= self.heard_at + self._heartbeat and (
+            self._asked_at is None or now >= self._asked_at + self._heartbeat
+        ):
             self._asked_at = now
             self._unanswered_since = self._unanswered_since or now
             ask()
         self.due = self._next(now)
-        is_silent = silence >= self._silent_after
+        is_silent = now >= self.heard_at + self._silent_after
         return Finding.SILENT if is_silent else Finding.ALIVE
 
     def is_suspect(self, now: float) -> bool:

@@ -42,6 +42,11 @@ sign when the other one ends."""
 UNTOLD: Final = 0
 """No market data type of IB's: none has been told yet."""
 
+FIRST_TICK: Final = 10.0
+"""Seconds in which a line has its first tick, or an error: IB tells the last known figures at once. One that
+has neither has got lost, with a gateway that hung for a moment for instance, and is subscribed again; then after
+twice as long each time, as an instrument may have no figures at all."""
+
 MAX_NOTICES: Final = 5
 """Notices kept for each line."""
 
@@ -68,6 +73,8 @@ class _Line:
     """How many callers wait for the first quote: a line with waiters is not given up for another."""
     watchers: set[EventStream] = field(default_factory=set)
     """The streams that hold it: it is not given up at all."""
+    attempt: int = 0
+    """How often it was subscribed before without a tick."""
     is_incomplete: bool = False
     """The wait for a full quote was used up once; nobody waits again."""
 
@@ -170,7 +177,7 @@ class Quotes:
             self._drop(session, unused)
         return self._subscribe(session, contract)
 
-    def _subscribe(self, session: Session, contract: Contract) -> _Line:
+    def _subscribe(self, session: Session, contract: Contract, attempt: int = 0) -> _Line:
         reference = convert.to_ib_reference(contract)
         req_id = session.requests.new_id()
         # ib_async would go on with the ticker of an earlier line, and old prices would look like new ones.
@@ -181,10 +188,26 @@ class Quotes:
             Priority.DATA,
             lambda: session.ib.client.reqMktData(req_id, reference, "", False, False, []),
         )
-        line = _Line(contract, ticker, req_id, turn)
+        line = _Line(contract, ticker, req_id, turn, attempt=attempt)
         self._lines[contract.con_id] = line
         self._by_req_id[req_id] = line
+        self._expect_ticks(line)
         return line
+
+    def _expect_ticks(self, line: _Line) -> None:
+        self._later(FIRST_TICK * 2 ** min(line.attempt, 5), partial(self._renew_if_mute, line))
+
+    def _renew_if_mute(self, line: _Line) -> None:
+        if (
+            self._lines.get(line.contract.con_id) is not line
+            or line.as_of is not None
+            or line.error is not None
+        ):
+            return
+        if self._is_stale or not line.turn.is_over:
+            self._expect_ticks(line)  # there was no way for any to come
+        else:
+            self._renew_if_ready([line])
 
     def _drop(self, session: Session, line: _Line) -> None:
         """Give a line up."""
@@ -210,7 +233,7 @@ class Quotes:
         """Subscribe again to each of them, for whoever holds or awaits it."""
         for old in list(lines):
             self._unsubscribe(session, old, is_lost=is_lost)
-            line = self._subscribe(session, old.contract)
+            line = self._subscribe(session, old.contract, old.attempt + 1 if old.as_of is None else 0)
             line.watchers = old.watchers
             line.is_in_doubt = old.is_in_doubt and not is_lost
             old.filled.set()

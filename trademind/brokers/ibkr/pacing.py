@@ -172,7 +172,8 @@ class Pacer:
                 answer.set_exception(reason)
 
     def _pump(self) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         while self._sent and now - self._sent[0] >= WINDOW:
             self._sent.popleft()
         for priority, queue in self._queues.items():
@@ -181,7 +182,7 @@ class Pacer:
                 if not turn.is_over:
                     self.give_up(turn)
                     if self._rate:
-                        self._sent.append(now)
+                        self._sent.append(loop.time())
                     self._act(turn)
         self._wake_when_there_is_room()
 
