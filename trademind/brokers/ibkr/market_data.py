@@ -44,8 +44,8 @@ UNTOLD: Final = 0
 
 FIRST_TICK: Final = 10.0
 """Seconds in which a line has its first tick, or an error: IB tells the last known figures at once. One that
-has neither has got lost, with a gateway that hung for a moment for instance, and is subscribed again; then after
-twice as long each time, as an instrument may have no figures at all."""
+has neither has got lost, with a gateway that hung for a moment for instance, and is subscribed again; then
+after twice as long each time, as an instrument may have no figures at all."""
 
 MAX_NOTICES: Final = 5
 """Notices kept for each line."""
