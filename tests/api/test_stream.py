@@ -550,10 +550,10 @@ async def test_a_quiet_connection_is_told_that_it_lives(
 
 
 async def test_no_event_is_lost_to_a_heartbeat(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "HEARTBEAT", 0.001)
     async with served.client() as client:
         await client.subscribe(orders=True)
-        await client.hear_kinds("ack")
+        await client.hear_kinds("ack", "snapshot")
+        monkeypatch.setattr(streaming, "HEARTBEAT", 0.001)
         loop = asyncio.get_running_loop()
         for number in range(100):
             loop.call_later(0.001 * number, served.broker.streams.publish, Channel.ORDERS, make_order(number))
