@@ -6,15 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from tests.brokers.stage import SECOND, Stage, open_stage, round_trip, stands
-from tests.brokers.test_client import order
+from tests.brokers.stage import SECOND, Stage, open_stage, order_that, round_trip, stands
+from tests.brokers.test_client import order, resting
 from tests.brokers.test_ib_facts import AAPL, AAPL_ID, DELAYED_TICKS, SHORT, SPY, UNSET, last_quote
 from tests.gateway.bench import until
 from trademind import BarRequest, ContractQuery, OrderChange, OrderStatus
 from trademind.brokers.ibkr import market_data
 from trademind.clock import SystemClock
 from trademind.domain import DataType, SessionState
-from trademind.errors import NoAnswer, NotConnected
+from trademind.errors import CancelRejected, NoAnswer, NotConnected, OrderOutcomeUnknown
 from trademind.gateway.connectivity import Farm, FarmState
 from trademind.gateway.faults import Delay, Drop, Fail, Notify, Replace, SetFarm, Step
 from trademind.gateway.pacing import Pacing
@@ -153,3 +153,48 @@ async def test_row_20_too_a_line_that_got_lost_is_asked_for_again(
     await stream.watch(AAPL)
     await until(lambda: items and last_quote(items).last is not None)
     assert len(stage.asked("reqMktData")) == 2
+
+
+async def test_row_14_too_every_line_is_restored_whatever_its_number_was(stage: Stage) -> None:
+    """The request ids of two connections overlap, so that a line's old number is another line's new one."""
+    broker = await stage.connect()
+    symbols = ("AAPL", "MSFT", "NVDA", "AMD", "INTC", "CSCO")
+    queries = [ContractQuery(symbol=symbol) for symbol in symbols]
+    await broker.get_quotes(queries)
+    for number in range(2, 6):
+        await broker.get_quotes(queries[::-1] if number % 2 else queries)  # people ask in any order
+        await broker.reconnect()
+        await broker.connect()
+        assert broker.session.connection_number == number
+        quotes = await broker.get_quotes(queries)
+        assert all(quote.last is not None for quote in quotes)
+
+
+async def test_row_01_too_a_cancel_of_what_ib_has_not_taken_yet_does_not_end_it(stage: Stage) -> None:
+    broker = await stage.connect(order_timeout=SHORT)
+    await broker.qualify(AAPL)
+    stage.play(Step(do=Delay(SECOND), request="placeOrder"))
+    with pytest.raises(OrderOutcomeUnknown):
+        await broker.place_order(resting(client_order_id="late"))
+    with pytest.raises(CancelRejected):
+        await broker.cancel_order("late")
+    stage.move(1)
+    await order_that(broker, "late", lambda found: found.status is OrderStatus.SUBMITTED)
+    await broker.connect()  # the lists that settle it may be on their way
+    assert (await broker.cancel_order("late")).status is OrderStatus.CANCELED
+
+
+async def test_row_20_too_a_line_that_was_refused_once_is_asked_for_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever asks, and by itself for a stream that holds it."""
+    broker = await stage.connect()
+    items = stage.read(stream := broker.stream())
+    stage.play(Step(do=Fail(322, "Error processing request"), request="reqMktData"))
+    await stream.watch(AAPL)
+    await until(lambda: items and last_quote(items).notices)
+    assert (await broker.get_quote(AAPL)).last is not None
+    monkeypatch.setattr(market_data, "REFUSED_RETRY", 0.1)
+    stage.play(Step(do=Fail(322, "Error processing request"), request="reqMktData"))
+    await stream.watch(SPY)
+    await until(lambda: last_quote(items).contract.symbol == "SPY" and last_quote(items).last is not None)

@@ -20,7 +20,7 @@ from tests.brokers.test_client import resting
 from tests.brokers.test_faults import until
 from tests.proxy import Proxy, withhold
 from trademind import ContractQuery, IBKRBroker, Order, OrderChange, OrderStatus
-from trademind.brokers.ibkr.market_data import COMPETING_RETRY, FARM_GRACE
+from trademind.brokers.ibkr.market_data import FARM_GRACE, REFUSED_RETRY
 from trademind.brokers.ibkr.pacing import WINDOW, Priority
 from trademind.brokers.ibkr.supervisor import LASTED
 from trademind.clock import ManualClock
@@ -601,7 +601,7 @@ async def test_a_line_that_another_session_has_taken_is_asked_for_again_when_tha
             await broker.get_quote(AAPL)
         proxy.from_client.clear()
         async with not_ready(broker, proxy, state):
-            hold_up(COMPETING_RETRY + 1)
+            hold_up(REFUSED_RETRY + 1)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert not broker._quotes._timers, "the retry has not been made"

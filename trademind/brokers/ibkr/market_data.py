@@ -17,7 +17,7 @@ from typing import Final
 import ib_async
 
 from trademind.brokers.ibkr import convert
-from trademind.brokers.ibkr.codes import COMPETING_SESSION, Severity, code_of, error_from
+from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.contracts import Contracts
 from trademind.brokers.ibkr.pacing import Priority, Turn
 from trademind.brokers.ibkr.session import Session
@@ -35,9 +35,9 @@ QUOTE_WAIT: Final = 3.0
 FARM_GRACE: Final = 5.0
 """Seconds after a data farm is back in which its ticks come again by themselves, if they do."""
 
-COMPETING_RETRY: Final = 30.0
-"""Seconds until a line is asked for again that another session of the login has taken (10197): IB gives no
-sign when the other one ends."""
+REFUSED_RETRY: Final = 30.0
+"""Seconds until a line that a stream holds is asked for again after it was refused, as by another session of
+the login (10197): IB gives no sign when the reason is gone. Then twice as long each time."""
 
 UNTOLD: Final = 0
 """No market data type of IB's: none has been told yet."""
@@ -165,8 +165,10 @@ class Quotes:
     def _line(self, session: Session, contract: Contract) -> _Line:
         line = self._lines.get(contract.con_id)
         if line is not None:
+            if line.error is not None:  # it may be different now
+                self._renew(session, [line])
             self._lines.move_to_end(contract.con_id)
-            return line
+            return self._lines[contract.con_id]
         if len(self._lines) >= MAX_LINES:
             unused = next((o for o in self._lines.values() if not o.waiting and not o.watchers), None)
             if unused is None:
@@ -215,13 +217,19 @@ class Quotes:
         self._unsubscribe(session, line)
 
     def _unsubscribe(self, session: Session, line: _Line, *, is_lost: bool = False) -> None:
-        """Let ib_async forget a line, and IB as well unless it has lost or refused it."""
-        self._by_req_id.pop(line.req_id, None)
+        """Let ib_async forget a line, and IB as well unless it has lost or refused it.
+
+        Its request id may be another line's by now: each connection counts from where IB tells it to.
+        """
+        if self._by_req_id.get(line.req_id) is line:
+            del self._by_req_id[line.req_id]
         wrapper = session.ib.wrapper
         wrapper.endTicker(line.ticker, "mktData")
         # ib_async keeps these for ever otherwise.
-        wrapper.reqId2Ticker.pop(line.req_id, None)
-        wrapper.tickers.pop(hash(line.ticker.contract), None)
+        if wrapper.reqId2Ticker.get(line.req_id) is line.ticker:
+            del wrapper.reqId2Ticker[line.req_id]
+        if wrapper.tickers.get(hash(line.ticker.contract)) is line.ticker:
+            del wrapper.tickers[hash(line.ticker.contract)]
         if is_lost or line.error is not None:
             return
         if line.turn.is_over:
@@ -300,8 +308,7 @@ class Quotes:
         if code_of(code).severity not in (Severity.NOTICE, Severity.UNLISTED):
             line.error = error_from(code, message, f"quote of {line.contract.symbol}")
             line.filled.set()
-            if code == COMPETING_SESSION:
-                self._later(COMPETING_RETRY, partial(self._retry, line))
+            self._later(REFUSED_RETRY * 2 ** min(line.attempt, 5), partial(self._retry, line))
         self._tell(line)
         return True
 
@@ -325,7 +332,7 @@ class Quotes:
             self._renew_if_ready([line for line in self._lines.values() if line.is_in_doubt])
 
     def _retry(self, line: _Line) -> None:
-        if self._lines.get(line.contract.con_id) is line and _may_be_back(line):
+        if self._lines.get(line.contract.con_id) is line and line.watchers:
             self._renew_if_ready([line])
 
     def _renew_if_ready(self, lines: Sequence[_Line]) -> None:

@@ -53,8 +53,6 @@ _ASKED_LIMIT = 10_000
 _REFUSES_CHANGE = frozenset({Severity.REJECTED, Severity.FAILURE, Severity.UNLISTED})
 _SETTLED_BY_SIGNS = frozenset({Severity.FAILURE, Severity.SESSION, Severity.UNLISTED})
 """What says nothing certain of an order: it is refused unless a sign of life follows."""
-_GONE = frozenset({161, 10147})
-"""Refusals of a cancel that say that there is no such order any more; after others it may still live."""
 _REFUSES_CANCEL = frozenset({Severity.CANCEL_REFUSED})
 _CANCEL_ANSWERED = frozenset({OrderStatus.PENDING_CANCEL, OrderStatus.CANCELED, OrderStatus.FILLED})
 
@@ -428,11 +426,8 @@ class Orders:
     def _refuse(self, order_id: str, severity: Severity, code: int, message: str) -> None:
         order = self._known(order_id)
         is_unacknowledged = order.perm_id is None and not order.status.is_done
-        if severity is Severity.CANCEL_REFUSED:
-            # A fill would still be believed.
-            if order.status is OrderStatus.UNKNOWN and code in _GONE:
-                self._book.give_reason(order, OrderStatus.CANCELED, message)
-        elif is_unacknowledged:
+        # A refused cancel tells nothing of an order of unknown outcome: IB may not have taken it yet.
+        if severity is not Severity.CANCEL_REFUSED and is_unacknowledged:
             self._book.reject(order, message)
         kind = CancelRejected if severity is Severity.CANCEL_REFUSED else OrderRejected
         detail = error_from(code, message, f"order {order_id}").detail
