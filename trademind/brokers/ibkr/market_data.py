@@ -73,6 +73,8 @@ class _Line:
     """How many callers wait for the first quote: a line with waiters is not given up for another."""
     watchers: set[EventStream] = field(default_factory=set)
     """The streams that hold it: it is not given up at all."""
+    deadline: asyncio.TimerHandle | None = None
+    """When its first tick has to be there."""
     attempt: int = 0
     """How often it was subscribed before without a tick."""
     is_incomplete: bool = False
@@ -197,7 +199,15 @@ class Quotes:
         return line
 
     def _expect_ticks(self, line: _Line) -> None:
-        self._later(FIRST_TICK * 2 ** min(line.attempt, 5), partial(self._renew_if_mute, line))
+        line.deadline = self._later(
+            FIRST_TICK * 2 ** min(line.attempt, 5), partial(self._renew_if_mute, line)
+        )
+
+    def _expect_no_longer(self, line: _Line) -> None:
+        if line.deadline is not None:
+            line.deadline.cancel()
+            self._timers.discard(line.deadline)
+            line.deadline = None
 
     def _renew_if_mute(self, line: _Line) -> None:
         if (
@@ -221,6 +231,7 @@ class Quotes:
 
         Its request id may be another line's by now: each connection counts from where IB tells it to.
         """
+        self._expect_no_longer(line)
         if self._by_req_id.get(line.req_id) is line:
             del self._by_req_id[line.req_id]
         wrapper = session.ib.wrapper
@@ -290,6 +301,7 @@ class Quotes:
                 continue
             line.as_of = now
             line.is_in_doubt = False
+            self._expect_no_longer(line)
             if not line.filled.is_set() and ticker.hasBidAsk() and ticker.last == ticker.last:
                 line.filled.set()
             self._tell(line)
@@ -341,13 +353,14 @@ class Quotes:
         except TradeMindError:
             return  # the session is not ready: see `mark_stale`
 
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+    def _later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         def fire() -> None:
             self._timers.discard(timer)
             act()
 
         timer = asyncio.get_running_loop().call_later(seconds, fire)
         self._timers.add(timer)
+        return timer
 
 
 def _may_be_back(line: _Line) -> bool:
