@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help start test check cover format bench compare chaos compatibility clean
+.PHONY: help start test check cover format bench compare chaos kill compatibility clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ compare: .venv/.dev ## play twelve faults to TradeMind and to the design it repl
 
 chaos: .venv/.dev ## trade while the gateway is killed, hung and cut off, and check what was promised (SEED=7 SECONDS=120)
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --seconds $(or $(SECONDS),600)
+
+kill: .venv/.dev ## kill server and gateway while orders are placed, and check that each is there once (SEED=7 KILLS=100)
+	@$(BIN)/python -m tests.kill --seed $(or $(SEED),1) --kills $(or $(KILLS),100)
 
 compatibility: .venv/.dev ## try other people's programs on the paper gateway (installs them into .venv/compatibility)
 	@$(BIN)/python -m tests.compatibility

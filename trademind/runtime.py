@@ -13,10 +13,15 @@ from filelock import FileLock, Timeout
 from trademind.brokers.base import Broker
 from trademind.brokers.ibkr.client import IBKRBroker
 from trademind.brokers.order_ids import OrderIds
+from trademind.clock import SystemClock
 from trademind.errors import SettingsError
 from trademind.gateway.assembly import paper_gateway
 from trademind.gateway.server import PaperGatewayServer
+from trademind.journal import Journal, open_journal
 from trademind.settings import BrokerKind, Settings, is_loopback
+from trademind.trading.earlier import known_orders, pending_orders
+from trademind.trading.entry import OrderEntry
+from trademind.trading.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class Runtime:
 
     settings: Settings
     broker: Broker
+    orders: OrderEntry
+    journal: Journal
     gateway: PaperGatewayServer | None
     """The embedded paper gateway, where there is one."""
 
@@ -48,6 +55,10 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
                 paper_gateway(settings.paper, data_dir=settings.data_dir)
             )
             host, port = gateway.host, gateway.port
+        clock = SystemClock()
+        journal = await stack.enter_async_context(
+            open_journal(settings.journal.url or settings.data_dir / "journal.db", clock=clock)
+        )
         broker = IBKRBroker(
             host,
             port,
@@ -64,9 +75,19 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             # The limit is IB's; the paper gateway has it unless it is told not to.
             max_requests_per_second=45 if gateway is None or settings.paper.pacing else 0,
         )
+        known = await known_orders(journal, ibkr.client_id, clock.now())
+        pending = await pending_orders(journal, ibkr.client_id)
+        broker.remember([*known, *pending])
+        await stack.enter_async_context(Recorder(broker, journal, known))
         await broker.start()
         stack.push_async_callback(broker.disconnect)
-        yield Runtime(settings=settings, broker=broker, gateway=gateway)
+        yield Runtime(
+            settings=settings,
+            broker=broker,
+            orders=OrderEntry(broker, journal, clock, pending),
+            journal=journal,
+            gateway=gateway,
+        )
 
 
 @contextmanager

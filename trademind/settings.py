@@ -220,6 +220,13 @@ class PaperSettings(_Group):
         return value.replace(tzinfo=ZoneInfo("America/New_York")) if value and not value.tzinfo else value
 
 
+class JournalSettings(_Group):
+    """Where it is written down what was asked for and what happened."""
+
+    url: str = ""
+    """A PostgreSQL database, as in postgresql://user:password@host/name; empty: a file in the data folder."""
+
+
 class ServerSettings(_Group):
     """The HTTP server."""
 
@@ -287,8 +294,9 @@ class Settings(BaseSettings):
     ibkr: IBKRSettings = IBKRSettings()
     paper: PaperSettings = PaperSettings()
     server: ServerSettings = ServerSettings()
+    journal: JournalSettings = JournalSettings()
     data_dir: Path = Path(".trademind")
-    """Where the paper account is kept, relative to the working directory."""
+    """Where the paper account and the journal are kept, relative to the working directory."""
 
     @model_validator(mode="after")
     def _the_account_is_there(self) -> Self:

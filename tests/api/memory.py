@@ -1,10 +1,12 @@
 """An app over a broker that lives in memory: what the API does is tested apart from what IB does."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from trademind.brokers.base import Broker
 from trademind.brokers.streams import EventStream, Streams
-from trademind.clock import ManualClock
+from trademind.clock import ManualClock, SystemClock
 from trademind.domain import (
     Account,
     Bar,
@@ -38,7 +40,9 @@ from trademind.domain import (
     SessionState,
 )
 from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, OrderNotWorking
+from trademind.journal import Journal, open_journal
 from trademind.settings import Settings
+from trademind.trading.entry import OrderEntry
 
 NOW = datetime(2026, 1, 30, 15, 30, 0, 250_000, tzinfo=UTC)
 AAPL = Contract(con_id=265598, symbol="AAPL", sec_type=SecType.STOCK, exchange="SMART", currency="USD")
@@ -124,6 +128,12 @@ class MemoryBroker:
 
     def drain(self) -> None:
         self.streams.close(NOW, "the server is stopping", self.session.connection_number)
+
+    def check_taking_orders(self) -> None:
+        self._answer()
+
+    def remember(self, orders: Iterable[Order]) -> None:
+        self.orders.extend(orders)
 
     def stream(self, *channels: Channel) -> EventStream:
         return self.streams.open(channels, self)
@@ -310,6 +320,8 @@ class MemoryBroker:
 class MemoryRuntime:
     settings: Settings
     broker: Broker
+    orders: OrderEntry
+    journal: Journal
 
 
 def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManager[MemoryRuntime]]:
@@ -317,7 +329,10 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
 
     @asynccontextmanager
     async def open_runtime(settings: Settings) -> AsyncIterator[MemoryRuntime]:
-        yield MemoryRuntime(settings=settings, broker=broker)
+        with TemporaryDirectory() as folder:
+            async with open_journal(Path(folder) / "journal.db") as journal:
+                entry = OrderEntry(broker, journal, SystemClock())
+                yield MemoryRuntime(settings=settings, broker=broker, orders=entry, journal=journal)
 
     return open_runtime
 

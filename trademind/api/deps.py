@@ -15,8 +15,10 @@ from trademind.api.lifespan import AppState
 from trademind.api.metrics import Metrics
 from trademind.brokers.base import Broker
 from trademind.domain import SessionInfo, SessionState
+from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
+from trademind.trading.entry import OrderEntry
 
 
 def _state(connection: HTTPConnection) -> AppState:
@@ -25,6 +27,14 @@ def _state(connection: HTTPConnection) -> AppState:
 
 async def _broker(connection: HTTPConnection) -> Broker:
     return _state(connection)["runtime"].broker
+
+
+async def _order_entry(connection: HTTPConnection) -> OrderEntry:
+    return _state(connection)["runtime"].orders
+
+
+async def _journal(connection: HTTPConnection) -> Journal:
+    return _state(connection)["runtime"].journal
 
 
 async def _settings(connection: HTTPConnection) -> Settings:
@@ -43,6 +53,8 @@ async def _metrics(connection: HTTPConnection) -> Metrics:
     return _state(connection)["metrics"]
 
 
+JournalDep = Annotated[Journal, Depends(_journal)]
+OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 PlacingDep = Annotated[KeyedLocks, Depends(_placing)]

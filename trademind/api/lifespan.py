@@ -10,8 +10,10 @@ from trademind.aio import short_collections
 from trademind.api.idempotency import KeyedLocks
 from trademind.api.metrics import Metrics
 from trademind.brokers.base import Broker
+from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
+from trademind.trading.entry import OrderEntry
 
 
 class OpenedRuntime(Protocol):
@@ -22,6 +24,12 @@ class OpenedRuntime(Protocol):
 
     @property
     def broker(self) -> Broker: ...
+
+    @property
+    def orders(self) -> OrderEntry: ...
+
+    @property
+    def journal(self) -> Journal: ...
 
 
 RuntimeOpener = Callable[[Settings], AbstractAsyncContextManager[OpenedRuntime]]

@@ -5,7 +5,7 @@ orders and executions are snapshots of the book: they return at once and never g
 the gateway goes away, every call that is waiting fails at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from trademind.brokers.streams import EventStream
@@ -40,6 +40,15 @@ class Broker(Protocol):
 
     async def reconnect(self) -> None:
         """Give the present connection up and make a new one, without waiting for it."""
+        ...
+
+    def check_taking_orders(self) -> None:
+        """Raises what a new order would be refused with at the moment, whatever it asks for."""
+        ...
+
+    def remember(self, orders: Iterable[Order]) -> None:
+        """Orders of before this process, as they stood last: what has become of those that were not done is
+        found out when the session connects."""
         ...
 
     def drain(self) -> None:

@@ -79,6 +79,7 @@ class Book:
         self._order_watchers: list[Callable[[Order], None]] = []
         self._execution_watchers: list[Callable[[Execution], None]] = []
         self._account_watchers: list[Callable[[], None]] = []
+        self._remembered: list[Order] = []
         self._is_stale = True
         """Until the session is ready, nothing is kept up to date."""
         self.highest_order_id = 0
@@ -106,6 +107,7 @@ class Book:
             unrealized_pnl=None,
             realized_pnl=None,
         )
+        self._enter_remembered(account_id)
 
     def mark_stale(self, is_stale: bool) -> None:
         """Whether what is reported of the account is kept up to date."""
@@ -266,6 +268,22 @@ class Book:
         """Enter an order that waits to be sent."""
         self._put(order)
 
+    def remember(self, order: Order) -> None:
+        """Keep an order of before this process, as it stood last, until its account is opened. What became of
+        it since, IB's lists will tell."""
+        self._remembered.append(order)
+
+    def _enter_remembered(self, account_id: str) -> None:
+        remembered, self._remembered = self._remembered, []
+        for order in remembered:
+            if order.account_id not in ("", account_id):
+                self._remembered.append(order)  # another account's, which may be traded from here, too
+            elif order.id not in self._orders:
+                if order.perm_id is None and not order.status.is_done:
+                    reason = "the server was started anew meanwhile"
+                    order = replace(order, account_id=account_id, status=OrderStatus.UNKNOWN, reason=reason)
+                self._put(order)
+
     def number(self, order: Order, ib_order_id: int | None) -> None:
         """The order is being sent, with this id; or was not after all."""
         self._put(replace(order, ib_order_id=ib_order_id))
@@ -318,6 +336,7 @@ class Book:
                 perm_id=report.perm_id or order.perm_id,
                 ib_order_id=report.ib_order_id or order.ib_order_id,
                 client_id=order.client_id if report.client_id is None else report.client_id,
+                contract=order.contract if order.contract.con_id else report.contract,
                 quantity=quantity,
                 limit_price=report.limit_price,
                 stop_price=report.stop_price,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import trademind
-from trademind.cli import doctor, gateway, market, orders, portfolio, server
+from trademind.cli import doctor, gateway, journal, market, orders, portfolio, server
 from trademind.cli.output import EXIT_CODES
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def _root(
 app.add_typer(server.app, name="server")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(orders.app, name="order")
+app.add_typer(journal.app, name="journal")
 app.command()(portfolio.account)
 app.command()(portfolio.positions)
 app.command()(orders.orders)

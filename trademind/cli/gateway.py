@@ -118,8 +118,14 @@ def reset(
             question = f"Forget the paper account in {directory}?"
             typer.confirm(question, abort=True, err=True)
         from trademind.gateway.store import AccountStore
+        from trademind.journal.backup import set_aside
+        from trademind.journal.location import held
 
         AccountStore(directory).reset()
+        # Its orders are no longer anybody's; the journal that tells of them is kept under another name.
+        journal = directory.absolute() / "journal.db"
+        with held(journal):
+            set_aside(journal)
         if as_json:
             print_json({"reset": str(directory)})
         else:

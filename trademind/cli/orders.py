@@ -106,6 +106,30 @@ def cancel(
         _show(server.send("DELETE", f"/api/orders/{quote(order_id, safe='')}"), as_json)
 
 
+@app.command()
+def show(
+    order_id: Annotated[str, typer.Argument(metavar="ID", help="The order's id, as `orders` shows it.")],
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Show an order and its whole history."""
+    with reporting(as_json), Server(url) as server:
+        path = f"/api/orders/{quote(order_id, safe='')}"
+        order, found = server.get(path), server.get(f"{path}/events")
+        if as_json:
+            print_json({**order, "events": found["events"]})
+            return
+        print_table(_COLUMNS, [_row(order)])
+        print_table(
+            (">seq", "time", "event", "status", ">filled", "reason"),
+            [
+                (e["seq"], e["time"], e["name"], *(e["data"].get(key) for key in _SHOWN))
+                for e in found["events"]
+            ],
+        )
+
+
+_SHOWN = ("status", "filled_quantity", "reason")
 _ORDER_TYPES = {
     (False, False): "MKT",
     (True, False): "LMT",

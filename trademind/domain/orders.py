@@ -334,8 +334,3 @@ class Order:
     def is_queued(self) -> bool:
         """Waits for its turn within IB's 50 messages a second: nothing of it has been sent."""
         return self.status is OrderStatus.PENDING_SUBMIT and self.ib_order_id is None and not self.external
-
-    @property
-    def is_unsent(self) -> bool:
-        """Was never handed to the session, for certain: it did not get its turn."""
-        return self.status is OrderStatus.NEVER_SENT and self.ib_order_id is None

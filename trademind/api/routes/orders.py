@@ -2,17 +2,23 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
-from trademind.api.deps import BrokerDep, PlacingDep, as_of
+from trademind.api.deps import BrokerDep, OrderEntryDep, PlacingDep, as_of
 from trademind.api.paging import Limit, PageToken, Position, newest_first
 from trademind.api.schemas.base import In, time
-from trademind.api.schemas.orders import OrderChangeIn, OrderIn, OrderOut, OrdersOut, OrdersPage
+from trademind.api.schemas.orders import (
+    OrderChangeIn,
+    OrderEventsOut,
+    OrderIn,
+    OrderOut,
+    OrdersOut,
+    OrdersPage,
+)
 from trademind.api.schemas.problem import problems
 from trademind.api.strict import StrictRoute
-from trademind.brokers.base import Broker
-from trademind.domain import Order, OrderRequest, SessionState
-from trademind.errors import Invalid, OrderNotFound
+from trademind.domain import Order, SessionState
+from trademind.errors import Invalid
 
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=StrictRoute)
 
@@ -42,8 +48,9 @@ class OrderFilter(In):
 )
 async def place(
     order: OrderIn,
-    broker: BrokerDep,
+    entry: OrderEntryDep,
     placing: PlacingDep,
+    request: Request,
     response: Response,
     idempotency_key: Annotated[
         str | None, Header(description="Another way to give `client_order_id`.")
@@ -51,16 +58,20 @@ async def place(
 ) -> OrderOut:
     """Place an order. With a key, asking again is safe: it never makes a second order.
 
-    The answer to a repeated key is the order as it stands, whatever became of it: one that is `rejected` or
-    `never_sent` needs a new key to be placed after all.
+    The key belongs to what it was first used for, for ever, also over restarts. The answer to a repeated key
+    is the order as it stands, whatever became of it; only one that IB never got (`never_sent`) is placed when
+    it is asked for again.
     """
-    request = order.request(_key(order.client_order_id, idempotency_key))
-    async with placing.holding(request.client_order_id):
-        known = await _is_known(broker, request)
-        placed = await broker.place_order(request)
-    response.status_code = 200 if known else 201
-    response.headers["location"] = f"/api/orders/{placed.id}"
-    return OrderOut.of(placed)
+    wanted = order.request(_key(order.client_order_id, idempotency_key))
+    async with placing.holding(wanted.client_order_id):
+        placed = await entry.place(wanted, origin=_origin(request))
+    response.status_code = 201 if placed.is_new else 200
+    response.headers["location"] = f"/api/orders/{placed.order.id}"
+    return OrderOut.of(placed.order)
+
+
+def _origin(request: Request) -> str:
+    return f"http {request.client.host}" if request.client else "http"
 
 
 def _key(in_body: str | None, in_header: str | None) -> str | None:
@@ -70,15 +81,6 @@ def _key(in_body: str | None, in_header: str | None) -> str | None:
     if in_body is not None and in_header is not None and in_body != in_header:
         raise Invalid([("client_order_id", "differs from the Idempotency-Key header; give one of them")])
     return in_body if in_body is not None else in_header
-
-
-async def _is_known(broker: Broker, request: OrderRequest) -> bool:
-    if request.client_order_id is None:
-        return False
-    try:
-        return not (await broker.get_order(request.client_order_id)).is_unsent
-    except OrderNotFound:
-        return False
 
 
 @router.get("", responses=problems(422, 503))
@@ -112,9 +114,15 @@ def _position(order: Order) -> Position:
 
 
 @router.get("/{order_id}", responses=problems(404, 422, 503))
-async def get_order(order_id: OrderId, broker: BrokerDep) -> OrderOut:
-    """One order."""
-    return OrderOut.of(await broker.get_order(order_id))
+async def get_order(order_id: OrderId, entry: OrderEntryDep) -> OrderOut:
+    """One order, of today or of any day before."""
+    return OrderOut.of(await entry.find(order_id))
+
+
+@router.get("/{order_id}/events", responses=problems(404, 422, 503))
+async def order_events(order_id: OrderId, entry: OrderEntryDep) -> OrderEventsOut:
+    """What has happened to an order, oldest first: its changes and its fills."""
+    return OrderEventsOut.of(order_id, await entry.events(order_id))
 
 
 @router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 502, 503, 504))

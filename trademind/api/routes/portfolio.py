@@ -1,11 +1,14 @@
 """What the account holds and what it is worth: snapshots of the book, never a question to the gateway."""
 
 from functools import lru_cache
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Query, Response
+from pydantic import AwareDatetime, Field
 
-from trademind.api.deps import BrokerDep, as_of
-from trademind.api.schemas.portfolio import AccountOut, PnLOut, PositionsOut
+from trademind.api.deps import BrokerDep, JournalDep, as_of
+from trademind.api.schemas.base import In
+from trademind.api.schemas.portfolio import AccountOut, HistoryOut, PnLOut, PositionsOut
 from trademind.api.schemas.problem import problems
 from trademind.domain import Account
 
@@ -46,3 +49,21 @@ async def positions(broker: BrokerDep) -> PositionsOut:
 async def pnl(broker: BrokerDep) -> PnLOut:
     """Daily, unrealized and realized profit and loss."""
     return PnLOut.of(await broker.get_pnl())
+
+
+class HistoryFilter(In):
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    points: int = Field(default=500, ge=2, le=5000, description="At most so many, evenly chosen.")
+
+
+@router.get("/history", responses=problems(422, 503))
+async def history(
+    broker: BrokerDep, journal: JournalDep, wanted: Annotated[HistoryFilter, Query()]
+) -> HistoryOut:
+    """The account's equity curve, oldest first: its figures about once a minute, from the journal."""
+    account_id = (await broker.get_account()).account_id
+    points = await journal.reading.account_history(
+        account_id, since=wanted.since, until=wanted.until, max_points=wanted.points
+    )
+    return HistoryOut.of(account_id, points)

@@ -4,6 +4,7 @@ What comes in is checked here for its shape alone (known fields, JSON types); wh
 checked once, by the domain.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, StrictInt
@@ -34,6 +35,7 @@ from trademind.domain import (
     Side,
     TimeInForce,
 )
+from trademind.journal import StoredEvent
 
 
 def _upper(value: Any) -> Any:
@@ -282,3 +284,33 @@ class ExecutionOut(Out):
 class ExecutionsPage(SnapshotOut):
     executions: list[ExecutionOut]
     next_page_token: str | None = Field(description="Give it back as `page_token`; null on the last page.")
+
+
+class OrderEventOut(Out):
+    """Something that happened to an order; `data` is how the order, or the fill, stood then."""
+
+    seq: int = Field(description="The event's number in the journal, without gaps over all events.")
+    name: str = Field(examples=["accepted"])
+    time: Time
+    data: OrderOut | ExecutionOut | None
+
+    @classmethod
+    def of(cls, event: StoredEvent) -> Self:
+        value = event.data
+        data = (
+            OrderOut.of(value)
+            if isinstance(value, Order)
+            else ExecutionOut.of(value)
+            if isinstance(value, Execution)
+            else None
+        )
+        return cls(seq=event.seq, name=event.name, time=time(event.time), data=data)
+
+
+class OrderEventsOut(Out):
+    order_id: str
+    events: list[OrderEventOut]
+
+    @classmethod
+    def of(cls, order_id: str, events: Iterable[StoredEvent]) -> Self:
+        return cls(order_id=order_id, events=[OrderEventOut.of(event) for event in events])

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Self
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from trademind.api.schemas.base import (
@@ -20,6 +20,7 @@ from trademind.api.schemas.base import (
     time,
 )
 from trademind.domain import Account, DataSource, PnL, Position, SecType, SessionInfo, SessionState
+from trademind.journal import EquityPoint
 
 _HEAD: JsonDict = {
     "account_id": "DU1234567",
@@ -193,3 +194,34 @@ class PnLOut(Out):
             unrealized_pnl=money(pnl.unrealized_pnl),
             realized_pnl=money(pnl.realized_pnl),
         )
+
+
+class EquityPointOut(Out):
+    """The account's figures at one moment."""
+
+    time: Time
+    currency: str
+    net_liquidation: Money | None
+    total_cash_value: Money | None
+    unrealized_pnl: Money | None
+    realized_pnl: Money | None
+
+    @classmethod
+    def of(cls, point: EquityPoint) -> Self:
+        return cls(
+            time=time(point.time),
+            currency=point.currency,
+            net_liquidation=money(point.net_liquidation),
+            total_cash_value=money(point.total_cash_value),
+            unrealized_pnl=money(point.unrealized_pnl),
+            realized_pnl=money(point.realized_pnl),
+        )
+
+
+class HistoryOut(Out):
+    account_id: str
+    points: list[EquityPointOut] = Field(description="Oldest first.")
+
+    @classmethod
+    def of(cls, account_id: str, points: Iterable[EquityPoint]) -> Self:
+        return cls(account_id=account_id, points=[EquityPointOut.of(point) for point in points])

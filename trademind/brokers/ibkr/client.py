@@ -1,7 +1,7 @@
 """`IBKRBroker`: the one object that endpoints, scripts and notebooks use."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -187,6 +187,13 @@ class IBKRBroker:
     async def reconnect(self) -> None:
         """Give the present connection up and make a new one, without waiting for it."""
         await self._supervisor.reconnect()
+
+    def check_taking_orders(self) -> None:
+        self._orders.check_taking()
+
+    def remember(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            self._book.remember(order)
 
     def drain(self) -> None:
         """The program is about to end: refuse new orders and changes with `ShuttingDown`, end every stream.

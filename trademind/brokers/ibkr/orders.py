@@ -131,8 +131,8 @@ class Orders:
         key = request.client_order_id or f"tm-{uuid4().hex[:24]}"
         task = self._placing.get(key)
         known = self._book.order(key)
-        if known is not None and known.is_unsent and task is None:
-            known = None  # it was refused before it was sent, which leaves its key free
+        if known is not None and known.status is OrderStatus.NEVER_SENT and task is None:
+            known = None  # IB has never had it, which leaves its key free
         if task is not None or known is not None:
             first = self._asked.get(key)
             if not (first == request if first else known and _same_terms(known, request)):
@@ -158,7 +158,7 @@ class Orders:
     def _placed(self, key: str) -> None:
         del self._placing[key]
         order = self._book.order(key)
-        if order is None or order.is_unsent:  # refused before it was sent: the key is free again
+        if order is None or order.status is OrderStatus.NEVER_SENT:  # the key is free again
             self._asked.pop(key, None)
 
     async def _place(self, request: OrderRequest, key: str) -> Order:
@@ -212,6 +212,11 @@ class Orders:
     def stop_taking(self) -> None:
         """Refuse new orders and changes from now on; cancels still pass."""
         self._is_draining = True
+
+    def check_taking(self) -> None:
+        """See `Broker.check_taking_orders`."""
+        self._check_taking()
+        self._session_for_orders().check_trading()
 
     def _check_taking(self) -> None:
         if self._is_draining:

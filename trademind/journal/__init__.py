@@ -1,0 +1,60 @@
+"""The journal: what the server writes down before it acts, and everything that happened.
+
+async with open_journal("data/journal.db") as journal:
+    earlier = await journal.accept(intent)  # on disk before the wire sees anything
+    journal.note(OrderChanged("new", order), then=publish)
+    page = await journal.reading.orders(working=True)
+"""
+
+from trademind.journal.backup import Copy, backup, restore
+from trademind.journal.export import Exported, export
+from trademind.journal.journal import Journal, open_journal
+from trademind.journal.reading import AuditEntry, Cursor, EquityPoint, Page, Reader, StoredEvent
+from trademind.journal.records import fingerprint
+from trademind.journal.verify import Finding, Report, verify
+from trademind.journal.writer import Statistics
+from trademind.journal.writes import (
+    AccountChanged,
+    AccountSnapshot,
+    Audit,
+    CommissionReported,
+    ExecutionReported,
+    Intent,
+    Marker,
+    OrderChanged,
+    SessionChanged,
+    StateSet,
+    Write,
+)
+
+__all__ = [
+    "AccountChanged",
+    "AccountSnapshot",
+    "Audit",
+    "AuditEntry",
+    "CommissionReported",
+    "Copy",
+    "Cursor",
+    "EquityPoint",
+    "ExecutionReported",
+    "Exported",
+    "Finding",
+    "Intent",
+    "Journal",
+    "Marker",
+    "OrderChanged",
+    "Page",
+    "Reader",
+    "Report",
+    "SessionChanged",
+    "StateSet",
+    "Statistics",
+    "StoredEvent",
+    "Write",
+    "backup",
+    "export",
+    "fingerprint",
+    "open_journal",
+    "restore",
+    "verify",
+]

@@ -1,0 +1,84 @@
+"""What an earlier process has left: orders, and intents of which nobody knows what became.
+
+They are handed to the broker before it connects, and IB's lists then tell what has become of each: it was
+accepted, filled, cancelled, or never sent. A process may have died at any moment, so an intent without an
+order is nothing unusual: it was written down, and the wire may or may not have seen it.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from trademind.domain import Contract, Order, OrderRequest, OrderStatus
+from trademind.journal import Intent, Journal
+from trademind.journal.records import ORDER_REQUEST
+
+RECENT = timedelta(days=1)
+"""Orders that were done before are IB's no longer either: it lists those of a day."""
+
+
+async def known_orders(journal: Journal, client_id: int, now: datetime) -> list[Order]:
+    """Orders of this client id as they stood last: those that were working, and the day's that were done."""
+    orders: list[Order] = []
+    for working in (True, False):
+        before = None
+        while True:
+            page = await journal.reading.orders(working=working, before=before)
+            orders += [
+                order
+                for order in page.items
+                if order.client_id == client_id and (working or now - order.updated_at < RECENT)
+            ]
+            before = page.next
+            is_past = not working and page.items and now - page.items[-1].updated_at >= RECENT
+            if before is None or is_past:
+                break
+    return orders
+
+
+async def pending_orders(journal: Journal, client_id: int) -> list[Order]:
+    """The orders that intents would have become of which nothing more is known."""
+    found: dict[str, Intent] = {}
+    since = None
+    while True:
+        page = await journal.reading.pending_intents(since=since)
+        new = {intent.client_order_id: intent for intent in page if intent.client_order_id not in found}
+        found |= new
+        if not new:
+            return [_order_of(intent, client_id) for intent in found.values()]
+        since = page[-1].accepted_at
+
+
+def _order_of(intent: Intent, client_id: int) -> Order:
+    """The order an intent would have become."""
+    request: OrderRequest = ORDER_REQUEST.load(dict(intent.body))
+    return Order(
+        id=intent.client_order_id,
+        client_order_id=intent.client_order_id,
+        perm_id=None,
+        ib_order_id=None,
+        client_id=client_id,
+        account_id=intent.account_id,
+        contract=Contract(
+            con_id=request.con_id or 0,
+            symbol=request.symbol,
+            sec_type=request.sec_type,
+            exchange=request.exchange,
+            currency=request.currency,
+        ),
+        side=request.side,
+        quantity=request.quantity,
+        order_type=request.order_type,
+        limit_price=request.limit_price,
+        stop_price=request.stop_price,
+        tif=request.tif,
+        outside_rth=request.outside_rth,
+        order_ref=intent.client_order_id,
+        status=OrderStatus.UNKNOWN,
+        filled_quantity=Decimal(0),
+        remaining_quantity=request.quantity,
+        avg_fill_price=None,
+        commission=None,
+        created_at=intent.accepted_at,
+        updated_at=intent.accepted_at,
+        external=False,
+    )
