@@ -8,6 +8,7 @@ from tests.chaos import logs
 from tests.chaos.report import Section
 from tests.chaos.run import Run
 from tests.chaos.world import Usage
+from trademind.journal.database import READERS
 
 MB: Final = 1024 * 1024
 GROWTH: Final = 0.05
@@ -16,6 +17,8 @@ PER_ORDER: Final = 6 * 1024
 """Bytes that the book keeps by design for an order of this day, its fills and its request."""
 SOCKETS: Final = 8
 """Sockets that may be open beyond those at the beginning: the followers' and this program's calls."""
+THREADS: Final = 2 + READERS
+"""Threads likewise: each connection of the journal's readers has one, and is opened when it is first needed."""
 FIRST_MINUTE: Final = 60.0
 LONG: Final = 240.0
 """Seconds between two calms that a judgement on leaks needs: a burst raises memory once, a leak goes on."""
@@ -136,7 +139,7 @@ def _usage(run: Run) -> Section:
         if last.rss - first.rss > SHORT_GROWTH:
             run.findings.violation("nothing leaks", f"{_told(first)}, then {_told(last)}")
     end = run.last or last
-    if end.sockets > first.sockets + SOCKETS or end.threads > first.threads + 2:
+    if end.sockets > first.sockets + SOCKETS or end.threads > first.threads + THREADS:
         run.findings.violation("nothing leaks", f"{_told(first)}, and in the end {_told(end)}")
     if run.watch.usages:
         lines.append(f"at most {max(usage.rss for usage in run.watch.usages) / MB:.1f} MB")
