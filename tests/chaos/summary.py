@@ -18,7 +18,7 @@ PER_ORDER: Final = 6 * 1024
 SOCKETS: Final = 8
 """Sockets that may be open beyond those at the beginning: the followers' and this program's calls."""
 THREADS: Final = 2 + READERS
-"""Threads likewise: each connection of the journal's readers has one, and is opened when it is first needed."""
+"""Threads likewise: each connection of the journal's readers has one, and is made when it is first needed."""
 FIRST_MINUTE: Final = 60.0
 LONG: Final = 240.0
 """Seconds between two calms that a judgement on leaks needs: a burst raises memory once, a leak goes on."""
