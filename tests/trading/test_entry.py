@@ -67,7 +67,7 @@ def placed_at(gateway: PaperGatewayServer) -> int:
 
 
 async def test_a_key_makes_one_order_also_over_a_restart(gateway: PaperGatewayServer, tmp_path: Path) -> None:
-    """Taken out: the journal's answer in `OrderEntry.place`, and `remember`; each makes a second order."""
+    """Seen to fail without the journal's answer in `OrderEntry.place`."""
     async with open_desk(gateway.port, tmp_path) as desk:
         assert await desk.place(order(client_order_id="key")) == ("key", OrderStatus.FILLED, True)
         assert await desk.place(order(client_order_id="key")) == ("key", OrderStatus.FILLED, False)
@@ -188,7 +188,7 @@ async def test_an_intent_that_the_wire_has_seen_is_what_ib_says_it_is(
 async def test_the_history_of_an_order_is_told_once_and_in_order(
     gateway: PaperGatewayServer, tmp_path: Path
 ) -> None:
-    """Over a restart, too: what IB tells again is no event. Taken out: `known` of the recorder."""
+    """Over a restart, too: what IB tells again is no event."""
     async with open_desk(gateway.port, tmp_path) as desk:
         await desk.place(resting(client_order_id="key"))
         await desk.broker.modify_order("key", OrderChange(limit_price=Decimal("1.05")))

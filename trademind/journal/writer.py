@@ -288,6 +288,7 @@ class Writer:
                 try:
                     entry.then(entry.seq)
                 except Exception:
+                    # The edge of one follower: the others, and the writing, go on.
                     log.exception("what was to follow a write has failed")
 
     def _has_failed(self, group: _Group, error: Exception) -> None:
