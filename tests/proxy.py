@@ -88,12 +88,15 @@ class Proxy:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # either side has gone: so goes the other
         finally:
-            self._links.discard(task)
-            for end in (writer, gateway_writer):
-                if end is not None:
-                    end.close()
+            ends = [end for end in (writer, gateway_writer) if end is not None]
+            for end in ends:  # both before anything is waited for: the wait may be cancelled
+                end.close()
+            try:
+                for end in ends:
                     with suppress(ConnectionError):
                         await end.wait_closed()
+            finally:
+                self._links.discard(task)
 
     async def _pump(
         self,

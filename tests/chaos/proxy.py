@@ -140,10 +140,10 @@ class ChaosProxy:
             ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await tasks.cancel_all()
             self._links.discard(link)
-            for end in (writer, to_gateway):
+            for end in (writer, to_gateway):  # before anything is waited for: the wait may be cancelled
                 end.close()
+            await tasks.cancel_all()
 
     async def _pump(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on what comes from one side, until it ends and all of it has been passed on."""
