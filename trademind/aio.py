@@ -1,11 +1,11 @@
-"""The few asyncio tools that all above share: tracked tasks, single flight, backoff, short collections."""
+"""The few asyncio tools that all above share: tasks, single flight, locks by key, backoff, collections."""
 
 import asyncio
 import gc
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
@@ -87,6 +87,31 @@ class SingleFlight(Generic[K, T]):
     async def finish(self, grace: float) -> None:
         """Give every question `grace` seconds to end by itself, then cancel what is left."""
         await self._tasks.finish(grace)
+
+
+class KeyedLocks:
+    """A lock for each key, which exists only while somebody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def holding(self, key: str) -> AsyncIterator[None]:
+        """Hold the lock of `key`."""
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks[key]
+            if users == 1:
+                del self._locks[key]
+            else:
+                self._locks[key] = (lock, users - 1)
+
+    def __len__(self) -> int:
+        return len(self._locks)
 
 
 class Backoff:

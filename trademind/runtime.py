@@ -22,6 +22,7 @@ from trademind.settings import BrokerKind, Settings, is_loopback
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
 from trademind.trading.recorder import Recorder
+from trademind.trading.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Runtime:
     settings: Settings
     broker: Broker
     orders: OrderEntry
+    targets: Targets
     journal: Journal
     gateway: PaperGatewayServer | None
     """The embedded paper gateway, where there is one."""
@@ -81,10 +83,12 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         await stack.enter_async_context(Recorder(broker, journal, known))
         await broker.start()
         stack.push_async_callback(broker.disconnect)
+        orders = OrderEntry(broker, journal, clock, pending)
         yield Runtime(
             settings=settings,
             broker=broker,
-            orders=OrderEntry(broker, journal, clock, pending),
+            orders=orders,
+            targets=Targets(broker, journal, orders),
             journal=journal,
             gateway=gateway,
         )

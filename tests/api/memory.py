@@ -28,8 +28,11 @@ from trademind.domain import (
     DataSource,
     DataType,
     Execution,
+    Margin,
     Order,
     OrderChange,
+    OrderGroup,
+    OrderPreview,
     OrderRequest,
     OrderStatus,
     PnL,
@@ -43,6 +46,7 @@ from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, Or
 from trademind.journal import Journal, open_journal
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
+from trademind.trading.targets import Targets
 
 NOW = datetime(2026, 1, 30, 15, 30, 0, 250_000, tzinfo=UTC)
 AAPL = Contract(con_id=265598, symbol="AAPL", sec_type=SecType.STOCK, exchange="SMART", currency="USD")
@@ -273,6 +277,34 @@ class MemoryBroker:
     async def cancel_all_orders(self) -> tuple[Order, ...]:
         return tuple([await self.cancel_order(order.id) for order in await self.get_orders(working=True)])
 
+    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+        return tuple(
+            [await self.place_order(leg) for leg in group.with_key(group.client_order_id or "g").legs]
+        )
+
+    async def preview_order(self, request: OrderRequest) -> OrderPreview:
+        self._answer()
+        nothing = Margin(before=None, change=None, after=None)
+        return OrderPreview(
+            account_id="DU1234567",
+            source=DataSource.IB_PAPER,
+            as_of=NOW,
+            init_margin=nothing,
+            maint_margin=nothing,
+            equity_with_loan=nothing,
+            commission=None,
+            min_commission=None,
+            max_commission=None,
+            commission_currency=None,
+            warning=None,
+        )
+
+    async def cancel_everything(self) -> None:
+        await self.cancel_all_orders()
+
+    async def reconcile(self) -> None:
+        self._answer()
+
     async def get_quotes(self, queries: Sequence[ContractQuery]) -> tuple[Quote, ...]:
         return tuple([await self.get_quote(query) for query in queries])
 
@@ -321,6 +353,7 @@ class MemoryRuntime:
     settings: Settings
     broker: Broker
     orders: OrderEntry
+    targets: Targets
     journal: Journal
 
 
@@ -332,7 +365,10 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
         with TemporaryDirectory() as folder:
             async with open_journal(Path(folder) / "journal.db") as journal:
                 entry = OrderEntry(broker, journal, SystemClock())
-                yield MemoryRuntime(settings=settings, broker=broker, orders=entry, journal=journal)
+                targets = Targets(broker, journal, entry)
+                yield MemoryRuntime(
+                    settings=settings, broker=broker, orders=entry, targets=targets, journal=journal
+                )
 
     return open_runtime
 

@@ -122,7 +122,10 @@ async def test_one_order(client: httpx.AsyncClient, broker: MemoryBroker) -> Non
         "order_type": "LMT",
         "limit_price": "150.50",
         "stop_price": None,
+        "trailing_amount": None,
+        "trailing_percent": None,
         "tif": "DAY",
+        "good_till": None,
         "outside_rth": False,
         "order_ref": "order-1",
         "status": "submitted",
@@ -133,6 +136,10 @@ async def test_one_order(client: httpx.AsyncClient, broker: MemoryBroker) -> Non
         "created_at": "2026-01-30T15:30:01.250000Z",
         "updated_at": "2026-01-30T15:30:01.250000Z",
         "external": False,
+        "group_id": None,
+        "parent_id": None,
+        "oca_group": None,
+        "legs": None,
         "reason": None,
         "notices": [
             {

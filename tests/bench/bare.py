@@ -5,7 +5,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from trademind.api.schemas.orders import OrderIn
+from trademind.api.schemas.order_requests import OrderIn
 from trademind.api.schemas.portfolio import AccountOut
 
 FIGURES = dict.fromkeys(AccountOut.model_fields, "250000.00") | {

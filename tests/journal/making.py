@@ -26,7 +26,7 @@ AAPL = Contract(con_id=265598, symbol="AAPL", sec_type=SecType.STOCK, exchange="
 
 def an_intent(key: str, **changes: Any) -> Intent:
     request = OrderRequest(side=Side.BUY, quantity=Decimal(10), symbol="AAPL", client_order_id=key)
-    made = Intent.to_place(request, key=key, account_id="DU1", accepted_at=START, origin="test")
+    made = Intent.to_place(request, account_id="DU1", accepted_at=START, origin="test")
     return replace(made, **changes)
 
 

@@ -76,7 +76,8 @@ positive = st.decimals(min_value=Decimal("0.000001"), max_value=Decimal(10) ** 6
 requests = st.builds(OrderRequest, side=st.sampled_from(Side), quantity=positive,
     symbol=st.sampled_from(["AAPL", "MSFT", "brk b"]), con_id=st.none() | st.integers(1, 2**31 - 1),
     order_type=st.just(OrderType.STOP_LIMIT), limit_price=positive, stop_price=positive,
-    tif=st.sampled_from(TimeInForce), outside_rth=st.booleans(), account_id=st.none() | st.just("DU1"),
+    tif=st.just(TimeInForce.GTD), good_till=times, outside_rth=st.booleans(),
+    account_id=st.none() | st.just("DU1"),
     client_order_id=st.none() | st.from_regex(r"[A-Za-z0-9._:]{1,30}", fullmatch=True))  # fmt: skip
 
 

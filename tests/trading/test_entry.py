@@ -1,5 +1,6 @@
 """Order entry with everything real: a journal on disk, a broker, and a paper gateway over TCP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,16 +14,26 @@ import pytest
 from tests.brokers.test_client import order, resting
 from tests.brokers.test_faults import until
 from trademind import IBKRBroker, OrderChange, OrderStatus
+from trademind.aio import Tasks
 from trademind.clock import SystemClock
-from trademind.domain import OrderRequest, SessionState
-from trademind.errors import ContractNotFound, DuplicateOrder, NotConnected, OrderNotFound, StateNotKept
+from trademind.domain import OrderRequest, SessionState, bracket
+from trademind.errors import (
+    ContractNotFound,
+    DuplicateOrder,
+    NotConnected,
+    OrderNotFound,
+    OrderRejected,
+    StateNotKept,
+)
 from trademind.gateway.server import PaperGatewayServer
 from trademind.journal import Intent, Journal, open_journal, verify
+from trademind.trading.audit import Caller
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
 from trademind.trading.recorder import Recorder
 
 CLIENT_ID = 5
+BY = Caller("a test", "here")
 
 
 @dataclass
@@ -32,7 +43,7 @@ class Desk:
     journal: Journal
 
     async def place(self, request: OrderRequest) -> tuple[str, OrderStatus, bool]:
-        placed = await self.entry.place(request, origin="test")
+        placed = await self.entry.place(request, by=BY)
         return placed.order.id, placed.order.status, placed.is_new
 
 
@@ -100,7 +111,7 @@ async def test_nothing_is_sent_that_is_not_written_down(gateway: PaperGatewaySer
         await desk.journal.flushed()
         broken = OrderEntry(desk.broker, Broken(tmp_path / "journal.db"), SystemClock())
         with pytest.raises(StateNotKept):
-            await broken.place(order(client_order_id="key"), origin="test")
+            await broken.place(order(client_order_id="key"), by=BY)
         with pytest.raises(OrderNotFound):
             await desk.broker.get_order("key")
     assert placed_at(gateway) == 0
@@ -136,7 +147,6 @@ def intent_of(request: OrderRequest) -> Intent:
     assert request.client_order_id is not None
     return Intent.to_place(
         request,
-        key=request.client_order_id,
         account_id="DUTM00001",
         accepted_at=datetime.now(UTC),
         origin="test",
@@ -215,7 +225,7 @@ async def test_an_order_that_is_begun_anew_is_not_taken_for_unsent_after_a_crash
         await until(lambda: desk.broker._book.order("key").status is OrderStatus.NEVER_SENT)  # type: ignore[union-attr]
         await desk.journal.flushed()
         known = await desk.entry.find("key")
-        await desk.entry._begin_anew(known)
+        await desk.entry._begin_anew([known])
     async with open_desk(gateway.port, tmp_path) as desk:
         assert (await desk.entry.find("key")).status is OrderStatus.UNKNOWN
         assert await desk.place(order(client_order_id="key")) == ("key", OrderStatus.UNKNOWN, False)
@@ -228,16 +238,16 @@ async def test_while_there_is_no_gateway_the_journal_answers_and_takes_no_new_in
         broker = IBKRBroker(port=1, client_id=CLIENT_ID)
         entry = OrderEntry(broker, journal, SystemClock(), await pending_orders(journal, CLIENT_ID))
         assert (await entry.find("open")).status is OrderStatus.UNKNOWN
-        assert (await entry.place(order(client_order_id="open"), origin="test")).is_new is False
+        assert (await entry.place(order(client_order_id="open"), by=BY)).is_new is False
         with pytest.raises(NotConnected):
-            await entry.place(order(client_order_id="new"), origin="test")
+            await entry.place(order(client_order_id="new"), by=BY)
         assert await journal.reading.intent("new") is None
         with pytest.raises(NotConnected):
             await entry.find("new")
         # What this process has refused after writing it down has not been sent, and is of no unknown outcome.
         await journal.accept(intent_of(order(client_order_id="refused")))
         with pytest.raises(NotConnected):
-            await entry.place(order(client_order_id="refused"), origin="test")
+            await entry.place(order(client_order_id="refused"), by=BY)
 
 
 async def test_more_intents_than_a_page_are_remembered(tmp_path: Path) -> None:
@@ -246,3 +256,51 @@ async def test_more_intents_than_a_page_are_remembered(tmp_path: Path) -> None:
             intent = intent_of(order(client_order_id=f"key-{number}"))
             await journal.accept(intent)
         assert len(await pending_orders(journal, CLIENT_ID)) == 1200
+
+
+A_BRACKET = bracket(resting(client_order_id="b"), take_profit=Decimal(1000))
+
+
+async def test_a_group_that_the_wire_has_not_seen_is_never_sent_and_can_be_placed(
+    gateway: PaperGatewayServer, tmp_path: Path
+) -> None:
+    """The process died between the journal and the wire."""
+    async with open_journal(tmp_path / "journal.db") as journal:
+        intent = Intent.to_place(
+            A_BRACKET.with_key("b"), account_id="DUTM00001", accepted_at=datetime.now(UTC), origin="test"
+        )
+        assert await journal.accept(intent) is None
+    async with open_desk(gateway.port, tmp_path) as desk:
+        await until(lambda: desk.broker._book.order("b:tp").status is OrderStatus.NEVER_SENT)  # type: ignore[union-attr]
+        placed = await desk.entry.place_group(A_BRACKET, by=BY)
+        assert placed.is_new
+        assert [order.status for order in placed.orders] == [OrderStatus.SUBMITTED] * 2
+    async with open_desk(gateway.port, tmp_path) as desk:
+        again = await desk.entry.place_group(A_BRACKET, by=BY)
+        assert not again.is_new
+        assert [(order.id, order.parent_id) for order in again.orders] == [("b", None), ("b:tp", "b")]
+    assert placed_at(gateway) == 2
+
+
+async def test_a_group_that_was_refused_has_used_its_key(gateway: PaperGatewayServer, tmp_path: Path) -> None:
+    too_much = bracket(order(quantity=100_000, client_order_id="b"), take_profit=Decimal(1000))
+    async with open_desk(gateway.port, tmp_path) as desk:
+        with pytest.raises(OrderRejected):
+            await desk.entry.place_group(too_much, by=BY)
+        again = await desk.entry.place_group(too_much, by=BY)
+        assert not again.is_new
+        assert [order.status for order in again.orders] == [OrderStatus.REJECTED, OrderStatus.CANCELED]
+
+
+async def test_a_command_that_is_cut_short_is_in_the_audit(
+    gateway: PaperGatewayServer, tmp_path: Path
+) -> None:
+    async with open_desk(gateway.port, tmp_path) as desk:
+        placing = Tasks().spawn(desk.entry.place(order(client_order_id="key"), by=BY), name="place")
+        await asyncio.sleep(0)
+        placing.cancel()
+        await asyncio.gather(placing, return_exceptions=True)
+        await desk.journal.flushed()
+        (command,) = (await desk.journal.reading.audit()).items
+        assert (command.actor, command.origin, command.subject) == ("a test", "here", "key")
+        assert command.outcome == "cut_short"

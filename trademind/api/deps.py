@@ -5,12 +5,11 @@ session may leave its event loop.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from trademind.api.idempotency import KeyedLocks
 from trademind.api.lifespan import AppState
 from trademind.api.metrics import Metrics
 from trademind.brokers.base import Broker
@@ -18,7 +17,12 @@ from trademind.domain import SessionInfo, SessionState
 from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
+from trademind.trading.audit import Caller
 from trademind.trading.entry import OrderEntry
+from trademind.trading.targets import Targets
+
+MAX_ACTOR: Final = 100
+"""Letters of a program's name that are kept."""
 
 
 def _state(connection: HTTPConnection) -> AppState:
@@ -33,16 +37,23 @@ async def _order_entry(connection: HTTPConnection) -> OrderEntry:
     return _state(connection)["runtime"].orders
 
 
+async def _targets(connection: HTTPConnection) -> Targets:
+    return _state(connection)["runtime"].targets
+
+
+async def _caller(connection: HTTPConnection) -> Caller:
+    # A program's name, as far as the audit is concerned: the first word of what it calls itself.
+    agent = connection.headers.get("user-agent", "").partition(" ")[0][:MAX_ACTOR]
+    client = connection.client
+    return Caller(agent or "unknown", f"http {client.host}" if client else "http")
+
+
 async def _journal(connection: HTTPConnection) -> Journal:
     return _state(connection)["runtime"].journal
 
 
 async def _settings(connection: HTTPConnection) -> Settings:
     return _state(connection)["runtime"].settings
-
-
-async def _placing(connection: HTTPConnection) -> KeyedLocks:
-    return _state(connection)["placing"]
 
 
 async def _watch(connection: HTTPConnection) -> LoopWatch:
@@ -55,9 +66,10 @@ async def _metrics(connection: HTTPConnection) -> Metrics:
 
 JournalDep = Annotated[Journal, Depends(_journal)]
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
+TargetsDep = Annotated[Targets, Depends(_targets)]
+CallerDep = Annotated[Caller, Depends(_caller)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
-PlacingDep = Annotated[KeyedLocks, Depends(_placing)]
 WatchDep = Annotated[LoopWatch, Depends(_watch)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 

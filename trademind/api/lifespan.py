@@ -7,13 +7,13 @@ from typing import Protocol, TypedDict
 from fastapi import FastAPI
 
 from trademind.aio import short_collections
-from trademind.api.idempotency import KeyedLocks
 from trademind.api.metrics import Metrics
 from trademind.brokers.base import Broker
 from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
+from trademind.trading.targets import Targets
 
 
 class OpenedRuntime(Protocol):
@@ -29,6 +29,9 @@ class OpenedRuntime(Protocol):
     def orders(self) -> OrderEntry: ...
 
     @property
+    def targets(self) -> Targets: ...
+
+    @property
     def journal(self) -> Journal: ...
 
 
@@ -39,7 +42,6 @@ class AppState(TypedDict):
     """What every request can reach. Each app has its own; nothing is global."""
 
     runtime: OpenedRuntime
-    placing: KeyedLocks
     watch: LoopWatch
     metrics: Metrics
 
@@ -55,7 +57,6 @@ def lifespan_of(
             with short_collections():
                 yield {
                     "runtime": runtime,
-                    "placing": KeyedLocks(),
                     "watch": watch,
                     "metrics": Metrics(runtime.broker, watch),
                 }

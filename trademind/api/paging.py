@@ -67,6 +67,19 @@ def encode(of: str, position: Position) -> str:
     return base64.urlsafe_b64encode(json.dumps([of, *position]).encode()).decode().rstrip("=")
 
 
+def decode_stored(of: str, token: str | None) -> Position | None:
+    """The position in a token of a list that is read from the journal, whose numbers have 63 bits, and are
+    times in some. None for no token; raises `Invalid` as `decode`."""
+    if token is None:
+        return None
+    number, name = decode(of, token)
+    try:
+        time_of(number)
+    except OverflowError as error:
+        raise Invalid([("page_token", NOT_OURS)]) from error
+    return number, name
+
+
 def decode(of: str, token: str) -> Position:
     """The position in a token made by `encode`. Raises `Invalid` for any other text."""
     try:

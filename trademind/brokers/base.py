@@ -20,6 +20,8 @@ from trademind.domain import (
     Execution,
     Order,
     OrderChange,
+    OrderGroup,
+    OrderPreview,
     OrderRequest,
     PnL,
     Position,
@@ -111,6 +113,26 @@ class Broker(Protocol):
         """
         ...
 
+    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+        """Place orders that belong together, all of them or none, and return them once IB has acknowledged
+        each. Their ids are their keys: see `OrderGroup.with_key`.
+
+        IB holds them back until it has taken every one, so what it refuses at once leaves none working. What
+        it refuses only afterwards has the others cancelled.
+
+        Raises:
+            As `place_order`. After `OrderOutcomeUnknown` each of them may or may not exist.
+        """
+        ...
+
+    async def preview_order(self, request: OrderRequest) -> OrderPreview:
+        """What an order would do to margin, and cost in commission, by IB's reckoning. Nothing is placed.
+
+        Raises:
+            As `place_order`, but that nothing can be unknown: `NoAnswer` is all.
+        """
+        ...
+
     async def modify_order(self, order_id: str, change: OrderChange) -> Order:
         """Change a working order. Raises `OrderNotFound`, `OrderNotWorking`, `OrderRejected` and as above."""
         ...
@@ -125,6 +147,20 @@ class Broker(Protocol):
 
     async def cancel_all_orders(self) -> tuple[Order, ...]:
         """Ask to cancel every working order placed through this client id; returns them."""
+        ...
+
+    async def cancel_everything(self) -> None:
+        """IB's global cancel: every working order of the whole login, whoever has placed it, by hand
+        included. It returns when that is sent; the orders tell what becomes of them."""
+        ...
+
+    async def reconcile(self) -> None:
+        """Have IB list all orders and fills now, also those of other clients and by hand, which it tells
+        only when asked; it is asked every half minute anyway. When this returns they are in the book.
+
+        Raises:
+            Unavailable, NoAnswer, PacingViolation.
+        """
         ...
 
     async def get_quotes(self, queries: Sequence[ContractQuery]) -> tuple[Quote, ...]:

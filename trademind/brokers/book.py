@@ -61,6 +61,10 @@ class OrderReport:
     tif: str
     outside_rth: bool
     order_ref: str
+    trailing_amount: Decimal | None = None
+    trailing_percent: Decimal | None = None
+    good_till: datetime | None = None
+    oca_group: str | None = None
 
 
 class Book:
@@ -317,7 +321,11 @@ class Book:
                 order_type=report.order_type,
                 limit_price=report.limit_price,
                 stop_price=report.stop_price,
+                trailing_amount=report.trailing_amount,
+                trailing_percent=report.trailing_percent,
                 tif=report.tif,
+                good_till=report.good_till,
+                oca_group=report.oca_group,
                 outside_rth=report.outside_rth,
                 order_ref=report.order_ref,
                 status=OrderStatus.PENDING_SUBMIT,
@@ -340,8 +348,12 @@ class Book:
                 quantity=quantity,
                 limit_price=report.limit_price,
                 stop_price=report.stop_price,
+                trailing_amount=report.trailing_amount,
+                trailing_percent=report.trailing_percent,
                 order_type=report.order_type,
                 tif=report.tif,
+                good_till=report.good_till or order.good_till,
+                oca_group=report.oca_group or order.oca_group,
                 remaining_quantity=quantity - order.filled_quantity,
             )
         return self._settle(order)
@@ -388,7 +400,6 @@ class Book:
         cannot still be on its way. One that was working and is on neither list has ended
         with its day, if a day has passed; otherwise how it ended is unknown.
         """
-        self._ahead_of_fills.clear()  # what was listed now has no fill to come
         for order in list(self._orders.values()):
             if order.status.is_done:
                 continue
@@ -401,6 +412,10 @@ class Book:
                     self.give_reason(order, OrderStatus.EXPIRED, "its day is over")
                 else:
                     self.give_reason(order, OrderStatus.UNKNOWN, "IB no longer lists this order")
+
+    def no_fills_to_come(self) -> None:
+        """Positions and fills have been listed together: the ones are explained by the others."""
+        self._ahead_of_fills.clear()
 
     @property
     def has_unsettled_orders(self) -> bool:

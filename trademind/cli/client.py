@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
+import trademind
 from trademind.cli.output import CommandFailed, Exit
 from trademind.settings import load_settings
 
@@ -28,7 +29,8 @@ class Server:
     def __init__(self, url: str | None) -> None:
         self.url = (_checked(url) if url else load_settings().server.url).rstrip("/")
         # A proxy of the environment is not for the machine's own server.
-        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT, trust_env=False)
+        agent = {"User-Agent": f"trademind-cli/{trademind.__version__}"}
+        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT, trust_env=False, headers=agent)
 
     def __enter__(self) -> Self:
         return self

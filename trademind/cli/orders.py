@@ -1,4 +1,4 @@
-"""`trademind orders`, `trademind order place` and `trademind order cancel`."""
+"""`trademind orders`, `trademind reconcile`, and the commands of `trademind order`."""
 
 import secrets
 from enum import StrEnum
@@ -43,6 +43,18 @@ def orders(
         print_table(_COLUMNS, map(_row, found["orders"]), title=title)
 
 
+def reconcile(url: Url = None, as_json: Json = False) -> None:
+    """Have IB list all orders and fills now, and tell how orders stand after it."""
+    with reporting(as_json), Server(url) as server:
+        found = server.send("POST", "/api/system/reconcile")
+        if as_json:
+            print_json(found)
+            return
+        typer.echo(f"{found['working']} orders are working, {found['external']} were placed elsewhere")
+        if found["unknown"]:
+            typer.echo(f"of unknown outcome: {', '.join(found['unknown'])}")
+
+
 @app.command()
 def place(
     side: Annotated[str, typer.Argument(help="BUY or SELL.")],
@@ -50,7 +62,15 @@ def place(
     symbol: Annotated[str, typer.Argument(help="Of what, such as AAPL.")],
     limit: Annotated[str | None, typer.Option(help="Limit price.")] = None,
     stop: Annotated[str | None, typer.Option(help="Stop price.")] = None,
-    tif: Annotated[str, typer.Option(help="DAY, GTC or IOC.")] = "DAY",
+    trail: Annotated[
+        str | None, typer.Option(help="A trailing stop at this distance, such as 2.50 or 1.5%.")
+    ] = None,
+    take_profit: Annotated[str | None, typer.Option(help="With an exit at this profit: a bracket.")] = None,
+    stop_loss: Annotated[str | None, typer.Option(help="With an exit at this loss: a bracket.")] = None,
+    tif: Annotated[str, typer.Option(help="DAY, GTC, IOC or GTD.")] = "DAY",
+    good_till: Annotated[
+        str | None, typer.Option(help="When a GTD order ends, such as 2026-01-31T21:00:00Z.")
+    ] = None,
     sec_type: Annotated[str, typer.Option(help="IB's security type.")] = "STK",
     exchange: Annotated[str | None, typer.Option(help="SMART, or IDEALPRO for CASH, if left out.")] = None,
     currency: Annotated[str, typer.Option()] = "USD",
@@ -58,12 +78,15 @@ def place(
     key: Annotated[
         str | None, typer.Option(help="Your own name for the order: given twice, it makes one order.")
     ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what IB says of its margin and commission.")
+    ] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Place an order: at the market, or with --limit, --stop, or both.
+    """Place an order: at the market, or with --limit, --stop, both, or --trail.
 
-    trademind order place BUY 10 AAPL --limit 150
+    trademind order place BUY 10 AAPL --limit 150 --take-profit 170 --stop-loss 140
     """
     # With a key of its own the order can be found, and the command repeated, whatever happens on the way.
     key = key or f"cli-{secrets.token_hex(8)}"
@@ -71,16 +94,29 @@ def place(
         "side": side,
         "quantity": quantity,
         "symbol": symbol,
-        "order_type": _ORDER_TYPES[limit is not None, stop is not None],
+        "order_type": "TRAIL" if trail else _ORDER_TYPES[limit is not None, stop is not None],
         "limit_price": limit,
         "stop_price": stop,
         "tif": tif,
+        "good_till": good_till,
         "sec_type": sec_type,
         "exchange": exchange or ("IDEALPRO" if sec_type.upper() == "CASH" else "SMART"),
         "currency": currency,
         "outside_rth": outside_rth,
         "client_order_id": key,
     }
+    if trail is not None:
+        order |= {"trailing_percent": trail[:-1]} if trail.endswith("%") else {"trailing_amount": trail}
+    if take_profit is not None or stop_loss is not None:
+        order |= {
+            "order_class": "bracket",
+            "take_profit": take_profit and {"limit_price": take_profit},
+            "stop_loss": stop_loss and {"stop_price": stop_loss},
+        }
+    if preview:
+        with reporting(as_json), Server(url) as server:
+            show_preview(server.send("POST", "/api/orders/preview", order), as_json)
+        return
     with reporting(as_json), Server(url) as server:
         try:
             placed = server.send("POST", "/api/orders", order)
@@ -104,6 +140,42 @@ def cancel(
     """Ask for an order to be cancelled. A fill may still cross the cancel."""
     with reporting(as_json), Server(url) as server:
         _show(server.send("DELETE", f"/api/orders/{quote(order_id, safe='')}"), as_json)
+
+
+@app.command()
+def target(
+    symbol: Annotated[str, typer.Argument(help="Of what, such as AAPL.")],
+    quantity: Annotated[str, typer.Argument(help="How many are to be held; 0 closes the position.")],
+    limit: Annotated[str | None, typer.Option(help="Limit price.")] = None,
+    cancel_working: Annotated[
+        bool, typer.Option("--cancel-working", help="Cancel the instrument's working orders first.")
+    ] = False,
+    key: Annotated[str | None, typer.Option(help="Your own name for the order.")] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a position to a quantity. It is safe to repeat: what is held and on its way counts.
+
+    trademind order target AAPL 100
+    """
+    wanted = {
+        "symbol": symbol,
+        "target_quantity": quantity,
+        "order_type": "MKT" if limit is None else "LMT",
+        "limit_price": limit,
+        "cancel_working": cancel_working,
+        "client_order_id": key,
+    }
+    with reporting(as_json), Server(url) as server:
+        reached = server.send("POST", "/api/orders/target", wanted)
+        if as_json:
+            print_json(reached)
+        elif reached["order"] is None:
+            typer.echo(f"nothing is missing: {reached['position']} held, {reached['on_its_way']} on the way")
+        else:
+            _show(reached["order"], as_json)
+        if reached["still_working"] and not as_json:
+            typer.echo(f"still working: {', '.join(reached['still_working'])}")
 
 
 @app.command()
@@ -142,7 +214,22 @@ def _show(order: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(order)
     else:
-        print_table(_COLUMNS, [_row(order)])
+        print_table(_COLUMNS, map(_row, [order, *(order["legs"] or ())]))
+
+
+def show_preview(preview: dict[str, Any], as_json: bool) -> None:
+    """Print IB's reckoning of what an order would do."""
+    if as_json:
+        print_json(preview)
+        return
+    names = ("init_margin", "maint_margin", "equity_with_loan")
+    print_table(
+        ("", ">before", ">change", ">after"),
+        [(name, *(preview[name][when] for when in ("before", "change", "after"))) for name in names],
+        title=f"commission: {preview['commission'] or 'unknown'} {preview['commission_currency'] or ''}",
+    )
+    if preview["warning"]:
+        typer.echo(preview["warning"])
 
 
 def _row(order: dict[str, Any]) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ Money, order prices and quantities are `Decimal`; times are aware and in UTC; un
 from trademind.domain.account import Account, DataSource, PnL, Position
 from trademind.domain.events import Channel, Event, Gap, Resumed, State
 from trademind.domain.executions import Execution
+from trademind.domain.groups import OCAType, OrderClass, OrderGroup, StopLoss, bracket
 from trademind.domain.instruments import Contract, ContractDetails, ContractMatch, ContractQuery, SecType
 from trademind.domain.market import Bar, BarRequest, DataType, Quote
 from trademind.domain.notices import Notice
@@ -18,7 +19,9 @@ from trademind.domain.orders import (
     Side,
     TimeInForce,
 )
+from trademind.domain.previews import Margin, OrderPreview
 from trademind.domain.session import SessionInfo, SessionState, Snapshot
+from trademind.domain.targets import Standing, Target
 
 __all__ = [
     "Account",
@@ -34,9 +37,14 @@ __all__ = [
     "Event",
     "Execution",
     "Gap",
+    "Margin",
     "Notice",
+    "OCAType",
     "Order",
     "OrderChange",
+    "OrderClass",
+    "OrderGroup",
+    "OrderPreview",
     "OrderRequest",
     "OrderStatus",
     "OrderType",
@@ -49,6 +57,10 @@ __all__ = [
     "SessionState",
     "Side",
     "Snapshot",
+    "Standing",
     "State",
+    "StopLoss",
+    "Target",
     "TimeInForce",
+    "bracket",
 ]

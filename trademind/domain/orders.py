@@ -1,8 +1,8 @@
 """Orders: what is asked for, what becomes of it, and which status may follow which."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,8 @@ MAX_PRICE = Decimal(100_000_000)
 MAX_DECIMALS = 12
 """More than the finest increment of any instrument (crypto quantities have eight)."""
 
+
+_PRICES = ("limit_price", "stop_price", "trailing_amount", "trailing_percent")
 
 FOREIGN = "ib-"
 """How the ids begin that the book gives to orders placed elsewhere."""
@@ -39,6 +41,8 @@ class OrderType(StrEnum):
     LIMIT = "LMT"
     STOP = "STP"
     STOP_LIMIT = "STP LMT"
+    TRAIL = "TRAIL"
+    """A stop that follows the market at a distance, and becomes a market order."""
 
     @property
     def needs_limit(self) -> bool:
@@ -48,11 +52,18 @@ class OrderType(StrEnum):
     def needs_stop(self) -> bool:
         return self in (OrderType.STOP, OrderType.STOP_LIMIT)
 
+    @property
+    def takes_stop(self) -> bool:
+        """A stop price may be given; a trailing stop begins at its distance from the market without one."""
+        return self.needs_stop or self is OrderType.TRAIL
+
 
 class TimeInForce(StrEnum):
     DAY = "DAY"
     GTC = "GTC"
     IOC = "IOC"
+    GTD = "GTD"
+    """Until `good_till`."""
 
 
 class OrderStatus(StrEnum):
@@ -174,7 +185,13 @@ class OrderRequest:
     order_type: OrderType = OrderType.MARKET
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trailing_amount: Decimal | None = None
+    """How far a trailing stop stays from the market, as a price."""
+    trailing_percent: Decimal | None = None
+    """The same, in per cent of the market's price: 1.5 is 1.5 %."""
     tif: TimeInForce = TimeInForce.DAY
+    good_till: datetime | None = None
+    """When a GTD order ends; aware, kept in UTC to the second, as IB takes no finer time."""
     outside_rth: bool = False
     account_id: str | None = None
     client_order_id: str | None = None
@@ -190,13 +207,14 @@ class OrderRequest:
                 object.__setattr__(self, name, kind(text.upper() if text.isascii() else text))
             except ValueError:
                 errors.append((name, f"must be one of {', '.join(kind)}"))
-        for name in ("quantity", "limit_price", "stop_price"):
+        for name in ("quantity", *_PRICES):
             if (value := getattr(self, name)) is None:
                 continue
             try:
                 object.__setattr__(self, name, exact(value, name))
             except Invalid as error:
                 errors.extend(error.errors)
+        errors.extend(self._read_good_till())
         try:
             query = ContractQuery(
                 symbol=self.symbol,
@@ -215,23 +233,51 @@ class OrderRequest:
         if errors:
             raise Invalid(errors)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of the order it makes, where it has one: as of a group, which has several."""
+        return (self.client_order_id,) if self.client_order_id else ()
+
+    def _read_good_till(self) -> list[tuple[str, str]]:
+        moment: object = self.good_till
+        if moment is None:
+            return []
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            return [("good_till", "must be a time with its zone, such as 2026-01-31T15:00:00Z")]
+        try:
+            object.__setattr__(self, "good_till", moment.astimezone(UTC).replace(microsecond=0))
+        except OverflowError:
+            return [("good_till", "is out of range")]
+        return []
+
     def _contradictions(self) -> list[tuple[str, str]]:
         errors: list[tuple[str, str]] = []
         if not 0 < self.quantity <= MAX_QUANTITY:
             errors.append(("quantity", f"must be above 0 and at most {MAX_QUANTITY}"))
-        wanted = {
-            "limit_price": self.order_type.needs_limit,
-            "stop_price": self.order_type.needs_stop,
-        }
-        for name, needed in wanted.items():
+        kind = self.order_type
+        trails = kind is OrderType.TRAIL
+        for name, needed, taken in (
+            ("limit_price", kind.needs_limit, kind.needs_limit),
+            ("stop_price", kind.needs_stop, kind.takes_stop),
+            ("trailing_amount", trails and self.trailing_percent is None, trails),
+            ("trailing_percent", False, trails),
+        ):
             price: Decimal | None = getattr(self, name)
             if price is None:
                 if needed:
-                    errors.append((name, f"a {self.order_type} order needs it"))
-            elif not needed:
-                errors.append((name, f"a {self.order_type} order has none; leave it out"))
+                    errors.append((name, f"a {kind} order needs it"))
+            elif not taken:
+                errors.append((name, f"a {kind} order has none; leave it out"))
             elif not 0 < price <= MAX_PRICE:
                 errors.append((name, f"must be above 0 and at most {MAX_PRICE}"))
+        if self.trailing_percent is not None:
+            if self.trailing_amount is not None:
+                errors.append(("trailing_percent", "give this or trailing_amount, not both"))
+            if self.trailing_percent >= 100:
+                errors.append(("trailing_percent", "must be below 100"))
+        if (self.tif is TimeInForce.GTD) is not (self.good_till is not None):
+            message = "a GTD order needs it" if self.good_till is None else "only a GTD order has one"
+            errors.append(("good_till", message))
         if self.client_order_id is not None and not is_key(self.client_order_id):
             message = f"must be 1 to 40 letters, digits or any of . _ : - and not begin with {FOREIGN}"
             errors.append(("client_order_id", message))
@@ -254,6 +300,8 @@ class OrderChange:
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trailing_amount: Decimal | None = None
+    trailing_percent: Decimal | None = None
     tif: TimeInForce | None = None
 
     def __post_init__(self) -> None:
@@ -262,6 +310,8 @@ class OrderChange:
             ("quantity", MAX_QUANTITY),
             ("limit_price", MAX_PRICE),
             ("stop_price", MAX_PRICE),
+            ("trailing_amount", MAX_PRICE),
+            ("trailing_percent", Decimal(99)),
         ):
             if (value := getattr(self, name)) is None:
                 continue
@@ -275,10 +325,13 @@ class OrderChange:
         if self.tif is not None:
             try:
                 object.__setattr__(self, "tif", TimeInForce(str(self.tif).upper()))
+                if self.tif is TimeInForce.GTD:
+                    errors.append(("tif", "an order cannot be made GTD; cancel it and place it anew"))
             except ValueError:
                 errors.append(("tif", f"must be one of {', '.join(TimeInForce)}"))
-        if all(value is None for value in (self.quantity, self.limit_price, self.stop_price, self.tif)):
-            errors.append(("body", "give at least one of quantity, limit_price, stop_price, tif"))
+        names = [each.name for each in fields(self)]
+        if all(getattr(self, name) is None for name in names):
+            errors.append(("body", f"give at least one of {', '.join(names)}"))
         if errors:
             raise Invalid(errors)
 
@@ -326,9 +379,67 @@ class Order:
     updated_at: datetime
     external: bool
     """Placed by another client id or by hand in TWS."""
+    trailing_amount: Decimal | None = None
+    trailing_percent: Decimal | None = None
+    good_till: datetime | None = None
+    group_id: str | None = None
+    """The key of the bracket or one-cancels-all group it was placed in."""
+    parent_id: str | None = None
+    """The order that has to fill before this one works: a bracket's entry."""
+    oca_group: str | None = None
+    """IB's name of the group of which one fill cancels the others."""
     reason: str | None = None
     """Why it was rejected or cancelled, in IB's words."""
     notices: tuple[Notice, ...] = ()
+
+    @classmethod
+    def of_request(
+        cls,
+        request: OrderRequest,
+        *,
+        contract: Contract,
+        account_id: str,
+        client_id: int,
+        at: datetime,
+        status: OrderStatus,
+        group_id: str | None = None,
+        parent_id: str | None = None,
+        oca_group: str | None = None,
+    ) -> "Order":
+        """The order that a request with a key makes, before IB has said anything of it."""
+        key = request.client_order_id
+        assert key is not None
+        return cls(
+            id=key,
+            client_order_id=key,
+            perm_id=None,
+            ib_order_id=None,
+            client_id=client_id,
+            account_id=account_id,
+            contract=contract,
+            side=request.side,
+            quantity=request.quantity,
+            order_type=request.order_type,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
+            trailing_amount=request.trailing_amount,
+            trailing_percent=request.trailing_percent,
+            tif=request.tif,
+            good_till=request.good_till,
+            outside_rth=request.outside_rth,
+            order_ref=key,
+            group_id=group_id,
+            parent_id=parent_id,
+            oca_group=oca_group,
+            status=status,
+            filled_quantity=Decimal(0),
+            remaining_quantity=request.quantity,
+            avg_fill_price=None,
+            commission=None,
+            created_at=at,
+            updated_at=at,
+            external=False,
+        )
 
     @property
     def is_queued(self) -> bool:

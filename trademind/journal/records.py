@@ -19,7 +19,17 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from trademind.domain import Account, Channel, Execution, Notice, Order, OrderRequest, SessionInfo
+from trademind.domain import (
+    Account,
+    Channel,
+    Execution,
+    Notice,
+    Order,
+    OrderChange,
+    OrderGroup,
+    OrderRequest,
+    SessionInfo,
+)
 from trademind.domain.orders import plain
 from trademind.errors import TradeMindError
 
@@ -152,19 +162,30 @@ def number_of(text: Any) -> Decimal:
     return number
 
 
-def fingerprint(request: OrderRequest) -> str:
+def fingerprint(asked: OrderRequest | OrderGroup) -> str:
     """What two requests have in common that ask for the same: everything but the key.
 
     10 and 10.0 are the same quantity. Fields at their defaults are left out, so that a request has the same
     fingerprint when a later version knows of more fields.
     """
+    return fingerprint_of(_asked(asked))
+
+
+def _asked(request: Any) -> Json:
     asked: Json = {}
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
         if not field.init or field.name == "client_order_id" or value == field.default:
             continue
-        asked[field.name] = str(plain(value)) if isinstance(value, Decimal) else value
-    return fingerprint_of(asked)
+        match value:
+            case Decimal():
+                value = str(plain(value))
+            case datetime():
+                value = time_text(value)
+            case tuple():
+                value = [_asked(each) for each in value]
+        asked[field.name] = value
+    return asked
 
 
 def fingerprint_of(asked: Mapping[str, Any]) -> str:
@@ -259,6 +280,8 @@ EXECUTION: Final = Codec(Execution)
 ACCOUNT: Final = Codec(Account)
 SESSION: Final = Codec(SessionInfo)
 ORDER_REQUEST: Final = Codec(OrderRequest)
+ORDER_GROUP: Final = Codec(OrderGroup)
+ORDER_CHANGE: Final = Codec(OrderChange)
 NOTICE: Final = Codec(Notice)
 
 BODIES: Final[Mapping[Channel, Codec[Any]]] = {

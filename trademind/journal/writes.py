@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from trademind.domain import Account, Execution, Order, OrderRequest, SessionInfo
-from trademind.journal.records import ORDER_REQUEST, fingerprint
+from trademind.domain import Account, Execution, Order, OrderGroup, OrderRequest, SessionInfo
+from trademind.journal.records import ORDER_GROUP, ORDER_REQUEST, fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +26,24 @@ class Intent:
 
     @classmethod
     def to_place(
-        cls, request: OrderRequest, *, key: str, account_id: str, accepted_at: datetime, origin: str
+        cls, asked: OrderRequest | OrderGroup, *, account_id: str, accepted_at: datetime, origin: str
     ) -> "Intent":
-        """The intent to place one order."""
+        """The intent to place an order, or a group. It has its key."""
+        body = ORDER_GROUP.dump(asked) if isinstance(asked, OrderGroup) else ORDER_REQUEST.dump(asked)
         return cls(
-            client_order_id=key,
-            fingerprint=fingerprint(request),
-            body=ORDER_REQUEST.dump(request),
+            client_order_id=asked.keys[0],
+            fingerprint=fingerprint(asked),
+            body=body,
             account_id=account_id,
             accepted_at=accepted_at,
             origin=origin,
         )
+
+    @property
+    def asked(self) -> OrderRequest | OrderGroup:
+        """What is to be placed. Raises `Unreadable`."""
+        codec = ORDER_GROUP if "legs" in self.body else ORDER_REQUEST
+        return codec.load(dict(self.body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,9 @@ order is nothing unusual: it was written down, and the wire may or may not have 
 """
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-from trademind.domain import Contract, Order, OrderRequest, OrderStatus
+from trademind.domain import Contract, Order, OrderGroup, OrderStatus
 from trademind.journal import Intent, Journal
-from trademind.journal.records import ORDER_REQUEST
 
 RECENT = timedelta(days=1)
 """Orders that were done before are IB's no longer either: it lists those of a day."""
@@ -44,41 +42,29 @@ async def pending_orders(journal: Journal, client_id: int) -> list[Order]:
         new = {intent.client_order_id: intent for intent in page if intent.client_order_id not in found}
         found |= new
         if not new:
-            return [_order_of(intent, client_id) for intent in found.values()]
+            return [order for intent in found.values() for order in _orders_of(intent, client_id)]
         since = page[-1].accepted_at
 
 
-def _order_of(intent: Intent, client_id: int) -> Order:
-    """The order an intent would have become."""
-    request: OrderRequest = ORDER_REQUEST.load(dict(intent.body))
-    return Order(
-        id=intent.client_order_id,
-        client_order_id=intent.client_order_id,
-        perm_id=None,
-        ib_order_id=None,
-        client_id=client_id,
-        account_id=intent.account_id,
-        contract=Contract(
-            con_id=request.con_id or 0,
-            symbol=request.symbol,
-            sec_type=request.sec_type,
-            exchange=request.exchange,
-            currency=request.currency,
-        ),
-        side=request.side,
-        quantity=request.quantity,
-        order_type=request.order_type,
-        limit_price=request.limit_price,
-        stop_price=request.stop_price,
-        tif=request.tif,
-        outside_rth=request.outside_rth,
-        order_ref=intent.client_order_id,
-        status=OrderStatus.UNKNOWN,
-        filled_quantity=Decimal(0),
-        remaining_quantity=request.quantity,
-        avg_fill_price=None,
-        commission=None,
-        created_at=intent.accepted_at,
-        updated_at=intent.accepted_at,
-        external=False,
-    )
+def _orders_of(intent: Intent, client_id: int) -> list[Order]:
+    """The orders an intent would have become."""
+    asked = intent.asked
+    legs, relations = (asked.legs, asked.relations) if isinstance(asked, OrderGroup) else ((asked,), ({},))
+    return [
+        Order.of_request(
+            request,
+            contract=Contract(
+                con_id=request.con_id or 0,
+                symbol=request.symbol,
+                sec_type=request.sec_type,
+                exchange=request.exchange,
+                currency=request.currency,
+            ),
+            account_id=intent.account_id,
+            client_id=client_id,
+            at=intent.accepted_at,
+            status=OrderStatus.UNKNOWN,
+            **relation,
+        )
+        for request, relation in zip(legs, relations, strict=True)
+    ]

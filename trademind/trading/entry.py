@@ -9,20 +9,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
-from trademind.domain import Order, OrderRequest, OrderStatus
+from trademind.domain import Order, OrderChange, OrderGroup, OrderPreview, OrderRequest, OrderStatus
 from trademind.errors import DuplicateOrder, OrderNotFound, TradeMindError, Unavailable
 from trademind.journal import Intent, Journal, OrderChanged, StoredEvent
+from trademind.journal.records import ORDER_CHANGE
+from trademind.trading.audit import Auditor, Caller
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that was asked for."""
+    """What was asked for: one order, or all of a group."""
 
-    order: Order
+    orders: tuple[Order, ...]
     is_new: bool
     """False where its key had made it before."""
+
+    @property
+    def order(self) -> Order:
+        """The order, or the first of the group."""
+        return self.orders[0]
 
 
 class OrderEntry:
@@ -32,13 +40,23 @@ class OrderEntry:
         pending: What an earlier process has left without telling what became of it (see `earlier`).
     """
 
-    def __init__(self, broker: Broker, journal: Journal, clock: Clock, pending: Iterable[Order] = ()) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        journal: Journal,
+        clock: Clock,
+        pending: Iterable[Order] = (),
+    ) -> None:
         self._broker = broker
         self._journal = journal
         self._clock = clock
+        self._audit = Auditor(journal)
         self._pending = {order.id: order for order in pending}
+        self._keys = KeyedLocks()
 
-    async def place(self, request: OrderRequest, *, origin: str) -> Placed:
+    # Placing -----------------------------------------------------------------------------------
+
+    async def place(self, request: OrderRequest, *, by: Caller) -> Placed:
         """Place an order, or find the one that its key has made.
 
         Raises:
@@ -46,28 +64,46 @@ class OrderEntry:
             DuplicateOrder: the key belongs to other terms.
             TradeMindError: as `Broker.place_order`.
         """
-        key = request.client_order_id or f"tm-{uuid4().hex[:24]}"
-        request = replace(request, client_order_id=key)
+        return await self._once(replace(request, client_order_id=request.client_order_id or _new_key()), by)
+
+    async def place_group(self, group: OrderGroup, *, by: Caller) -> Placed:
+        """Place a group, all of it or nothing, or find the one that its key has made. Raises as `place`."""
+        return await self._once(group.with_key(group.client_order_id or _new_key()), by)
+
+    async def preview(self, request: OrderRequest) -> OrderPreview:
+        """See `Broker.preview_order`."""
+        return await self._broker.preview_order(request)
+
+    async def _once(self, asked: OrderRequest | OrderGroup, by: Caller) -> Placed:
         intent = Intent.to_place(
-            request,
-            key=key,
-            account_id=request.account_id or self._broker.session.account_id or "",
+            asked,
+            account_id=asked.account_id or self._broker.session.account_id or "",
             accepted_at=self._clock.now(),
-            origin=origin,
+            origin=by.origin,
         )
-        await self._refuse_early(key)
-        earlier = await self._journal.accept(intent)
-        if earlier is not None:
+        key = intent.client_order_id
+        with self._audit.command(by, "place_order", key, intent.body):
+            # Whoever asks with the same key at the same time waits, and then finds what the first has made.
+            async with self._keys.holding(key):
+                return await self._place(asked, intent)
+
+    async def _place(self, asked: OrderRequest | OrderGroup, intent: Intent) -> Placed:
+        await self._refuse_early(intent.client_order_id)
+        if (earlier := await self._journal.accept(intent)) is not None:
             if earlier.fingerprint != intent.fingerprint:
                 raise DuplicateOrder(
-                    f"client_order_id {key} belongs to an order with other terms; give a new order a new one"
+                    f"client_order_id {intent.client_order_id} belongs to an order with other terms; give a "
+                    "new order a new one"
                 )
-            known = await self._known(key)
-            if known is not None and known.status is not OrderStatus.NEVER_SENT:
+            found = [await self._known(key) for key in asked.keys]
+            known = tuple(order for order in found if order is not None)
+            if any(order.status is not OrderStatus.NEVER_SENT for order in known):
                 return Placed(known, is_new=False)
-            if known is not None:
+            if known:
                 await self._begin_anew(known)
-        return Placed(await self._broker.place_order(request), is_new=True)
+        if isinstance(asked, OrderGroup):
+            return Placed(await self._broker.place_group(asked), is_new=True)
+        return Placed((await self._broker.place_order(asked),), is_new=True)
 
     async def _refuse_early(self, key: str) -> None:
         """Write nothing down of a new order that cannot be sent anyway, as while the gateway is away."""
@@ -77,12 +113,50 @@ class OrderEntry:
             if await self._journal.reading.intent(key) is None:
                 raise
 
-    async def _begin_anew(self, known: Order) -> None:
-        """An order that was never sent is about to be: were this process to die now, that must no longer be
-        believed of it."""
-        begun = replace(known, status=OrderStatus.PENDING_SUBMIT, ib_order_id=None, reason=None)
-        self._journal.note(OrderChanged("new", replace(begun, updated_at=self._clock.now())))
+    async def _begin_anew(self, known: Iterable[Order]) -> None:
+        """What was never sent is about to be: were this process to die now, that must no longer be believed
+        of it."""
+        for order in known:
+            begun = replace(order, status=OrderStatus.PENDING_SUBMIT, ib_order_id=None, reason=None)
+            self._journal.note(OrderChanged("new", replace(begun, updated_at=self._clock.now())))
         await self._journal.flushed()
+
+    # Changing ----------------------------------------------------------------------------------
+
+    async def modify(self, order_id: str, change: OrderChange, *, by: Caller) -> Order:
+        """See `Broker.modify_order`."""
+        with self._audit.command(by, "modify_order", order_id, ORDER_CHANGE.dump(change)):
+            return await self._broker.modify_order(order_id, change)
+
+    async def cancel(self, order_id: str, *, by: Caller) -> Order:
+        """See `Broker.cancel_order`."""
+        with self._audit.command(by, "cancel_order", order_id):
+            return await self._broker.cancel_order(order_id)
+
+    async def cancel_all(self, *, by: Caller) -> tuple[Order, ...]:
+        """See `Broker.cancel_all_orders`."""
+        with self._audit.command(by, "cancel_all_orders"):
+            return await self._broker.cancel_all_orders()
+
+    async def cancel_everything(self, *, by: Caller) -> tuple[Order, ...]:
+        """IB's global cancel: see `Broker.cancel_everything`. Returns the orders that were working."""
+        with self._audit.command(by, "cancel_everything"):
+            working = await self._broker.get_orders(working=True)
+            await self._broker.cancel_everything()
+            return working
+
+    async def reconcile(self, *, by: Caller) -> tuple[Order, ...]:
+        """Have IB list all orders and fills now; returns the orders. Raises as `Broker.reconcile`."""
+        with self._audit.command(by, "reconcile"):
+            await self._broker.reconcile()
+            return await self._broker.get_orders()
+
+    async def reconnect(self, *, by: Caller) -> None:
+        """See `Broker.reconnect`."""
+        with self._audit.command(by, "reconnect"):
+            await self._broker.reconnect()
+
+    # Looking -----------------------------------------------------------------------------------
 
     async def find(self, order_id: str) -> Order:
         """One order, of today or of any day before. Raises `OrderNotFound`."""
@@ -108,3 +182,8 @@ class OrderEntry:
                 raise
             is_open = known.perm_id is None and not known.status.is_done
             return replace(known, status=OrderStatus.UNKNOWN) if is_open else known
+
+
+def _new_key() -> str:
+    """A key for what its sender has given none."""
+    return f"tm-{uuid4().hex[:24]}"

@@ -36,4 +36,7 @@ def name_of(before: Order | None, after: Order) -> str:
 
 
 def _terms(order: Order) -> tuple[object, ...]:
-    return order.quantity, order.limit_price, order.stop_price, order.tif, order.order_type
+    return (
+        order.quantity, order.limit_price, order.stop_price, order.trailing_amount, order.trailing_percent,
+        order.tif, order.order_type,
+    )  # fmt: skip

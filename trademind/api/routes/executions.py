@@ -1,11 +1,13 @@
 """Executions: the fills, with their commissions."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
-from trademind.api.deps import BrokerDep, as_of
-from trademind.api.paging import Limit, PageToken, Position, moment, newest_first
+from trademind.api.deps import BrokerDep, JournalDep, as_of
+from trademind.api.paging import Limit, PageToken, Position, decode_stored, encode, moment, newest_first
 from trademind.api.schemas.base import In, time
 from trademind.api.schemas.orders import ExecutionOut, ExecutionsPage
 from trademind.api.schemas.problem import problems
@@ -16,20 +18,35 @@ router = APIRouter(prefix="/api/executions", tags=["executions"])
 
 class ExecutionFilter(In):
     order_id: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
     limit: Limit = 100
     page_token: PageToken = None
 
 
 @router.get("", responses=problems(404, 422, 503))
-async def list_executions(broker: BrokerDep, wanted: Annotated[ExecutionFilter, Query()]) -> ExecutionsPage:
-    """This day's fills, newest first, of one order or of all.
+async def list_executions(
+    broker: BrokerDep, journal: JournalDep, wanted: Annotated[ExecutionFilter, Query()]
+) -> ExecutionsPage:
+    """This day's fills, newest first, of one order or of all; those of other clients within half a minute.
 
-    Those of other clients are read from IB when the session connects.
+    With `since` or `until`, those between the two from the journal, as far back as it goes.
     """
-    executions = await broker.get_executions(order_id=wanted.order_id)
-    page, following = newest_first(
-        executions, key=_position, limit=wanted.limit, token=wanted.page_token, of="executions"
-    )
+    page: Sequence[Execution]
+    if wanted.since is None and wanted.until is None:
+        executions = await broker.get_executions(order_id=wanted.order_id)
+        page, following = newest_first(
+            executions, key=_position, limit=wanted.limit, token=wanted.page_token, of="executions"
+        )
+    else:
+        stored = await journal.reading.executions(
+            order_id=wanted.order_id,
+            since=wanted.since,
+            until=wanted.until,
+            limit=wanted.limit,
+            before=decode_stored("stored executions", wanted.page_token),
+        )
+        page, following = stored.items, stored.next and encode("stored executions", stored.next)
     session = broker.session
     return ExecutionsPage(
         account_id=session.account_id,

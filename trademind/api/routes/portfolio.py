@@ -3,16 +3,21 @@
 from functools import lru_cache
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Query, Response
+from fastapi import APIRouter, FastAPI, Path, Query, Response
 from pydantic import AwareDatetime, Field
 
-from trademind.api.deps import BrokerDep, JournalDep, as_of
+from trademind.api.deps import BrokerDep, CallerDep, JournalDep, TargetsDep, as_of
 from trademind.api.schemas.base import In
+from trademind.api.schemas.orders import ReachedOut
 from trademind.api.schemas.portfolio import AccountOut, HistoryOut, PnLOut, PositionsOut
 from trademind.api.schemas.problem import problems
-from trademind.domain import Account
+from trademind.domain import Account, Target
 
 router = APIRouter(prefix="/api/portfolio", tags=["portfolio"])
+
+
+class Closing(In):
+    cancel_working: bool = False
 
 
 def add_account_route(app: FastAPI) -> None:
@@ -43,6 +48,34 @@ async def positions(broker: BrokerDep) -> PositionsOut:
     held = await broker.get_positions()
     session = broker.session
     return PositionsOut.of(held, session, as_of(session))
+
+
+@router.delete(
+    "/positions/{con_id}",
+    status_code=201,
+    response_description="The closing order has been placed",
+    responses={
+        200: {"model": ReachedOut, "description": "There is nothing to close"},
+        **problems(404, 409, 422, 502, 503, 504),
+    },
+)
+async def close_position(
+    con_id: Annotated[int, Path(ge=1, lt=2**31)],
+    targets: TargetsDep,
+    caller: CallerDep,
+    response: Response,
+    wanted: Annotated[Closing, Query()],
+) -> ReachedOut:
+    """Close a position at the market. It is safe to ask again.
+
+    Stops and exits that work in the instrument stay, and are named, unless `cancel_working` has them
+    cancelled first. For other kinds of orders see `POST /api/orders/target` with a quantity of 0.
+    """
+    target = Target.of(0, con_id=con_id)
+    reached = await targets.reach(target, cancel_working=wanted.cancel_working, by=caller)
+    if reached.placed is None:
+        response.status_code = 200
+    return ReachedOut.of(reached)
 
 
 @router.get("/pnl", responses=problems(503))

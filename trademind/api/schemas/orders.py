@@ -1,17 +1,12 @@
-"""Orders as they come in and go out, and executions.
+"""Orders and executions as they go out."""
 
-What comes in is checked here for its shape alone (known fields, JSON types); what the values mean is
-checked once, by the domain.
-"""
+from collections.abc import Iterable, Sequence
+from typing import Self
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Self
-
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, StrictInt
+from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from trademind.api.schemas.base import (
-    In,
     Money,
     Out,
     Price,
@@ -21,106 +16,22 @@ from trademind.api.schemas.base import (
     price,
     quantity,
     time,
+    time_or_none,
 )
 from trademind.api.schemas.notices import NoticeOut
 from trademind.api.schemas.portfolio import SnapshotOut
 from trademind.domain import (
+    DataSource,
     Execution,
+    Margin,
     Order,
-    OrderChange,
-    OrderRequest,
+    OrderPreview,
     OrderStatus,
-    OrderType,
     SecType,
     Side,
-    TimeInForce,
 )
 from trademind.journal import StoredEvent
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _as_sent(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError("must be a number")
-    return value
-
-
-Number = Annotated[
-    str | int | float,
-    PlainValidator(_as_sent, json_schema_input_type=str | int | float),
-    Field(description="A number, better as a string: '150.25'."),
-]
-"""Kept as it was sent; the domain makes a decimal of it. `true` is not 1."""
-
-SideIn = Annotated[Side, BeforeValidator(_upper)]
-OrderTypeIn = Annotated[OrderType, BeforeValidator(_upper)]
-TimeInForceIn = Annotated[TimeInForce, BeforeValidator(_upper)]
-
-
-class OrderIn(In):
-    """An order to place. Say which contract by `symbol` (with its circumstances) or by `con_id`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"symbol": "AAPL", "side": "BUY", "quantity": "10"},
-                {
-                    "symbol": "AAPL",
-                    "side": "BUY",
-                    "quantity": "10",
-                    "order_type": "LMT",
-                    "limit_price": "150.00",
-                    "tif": "GTC",
-                    "client_order_id": "my-order-1",
-                },
-            ]
-        }
-    )
-
-    side: SideIn
-    quantity: Number
-    symbol: str = ""
-    con_id: StrictInt | None = None
-    sec_type: SecType = SecType.STOCK
-    exchange: str = "SMART"
-    currency: str = "USD"
-    order_type: OrderTypeIn = OrderType.MARKET
-    limit_price: Number | None = None
-    stop_price: Number | None = None
-    tif: TimeInForceIn = TimeInForce.DAY
-    outside_rth: StrictBool = False
-    account_id: str | None = None
-    client_order_id: str | None = Field(
-        default=None,
-        description="Your own name for the order: sent twice, it still makes one order. "
-        "The Idempotency-Key header does the same.",
-    )
-
-    def request(self, client_order_id: str | None) -> OrderRequest:
-        """The order in the domain's terms. Raises `Invalid` with everything that is wrong with it."""
-        # The domain turns the numbers, still as they came, into exact decimals.
-        fields: dict[str, Any] = self.model_dump(exclude={"client_order_id"})
-        return OrderRequest(**fields, client_order_id=client_order_id)
-
-
-class OrderChangeIn(In):
-    """What to change of a working order."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"limit_price": "151.00"}]})
-
-    quantity: Number | None = None
-    limit_price: Number | None = None
-    stop_price: Number | None = None
-    tif: TimeInForceIn | None = None
-
-    def change(self) -> OrderChange:
-        """The change in the domain's terms. Raises `Invalid`."""
-        fields: dict[str, Any] = self.model_dump()
-        return OrderChange(**fields)
-
+from trademind.trading.targets import Reached
 
 _ORDER: JsonDict = {
     "id": "my-order-1",
@@ -139,7 +50,10 @@ _ORDER: JsonDict = {
     "order_type": "LMT",
     "limit_price": "150.00",
     "stop_price": None,
+    "trailing_amount": None,
+    "trailing_percent": None,
     "tif": "GTC",
+    "good_till": None,
     "outside_rth": False,
     "order_ref": "my-order-1",
     "status": "submitted",
@@ -150,8 +64,12 @@ _ORDER: JsonDict = {
     "created_at": "2026-01-30T15:30:00.250000Z",
     "updated_at": "2026-01-30T15:30:00.300000Z",
     "external": False,
+    "group_id": None,
+    "parent_id": None,
+    "oca_group": None,
     "reason": None,
     "notices": [],
+    "legs": None,
 }
 
 
@@ -174,7 +92,10 @@ class OrderOut(Out):
     order_type: str
     limit_price: Price | None
     stop_price: Price | None
+    trailing_amount: Price | None
+    trailing_percent: Price | None
     tif: str
+    good_till: Time | None
     outside_rth: bool
     order_ref: str
     status: OrderStatus
@@ -185,8 +106,20 @@ class OrderOut(Out):
     created_at: Time | None
     updated_at: Time
     external: bool = Field(description="Placed by another client id, or by hand in TWS.")
+    group_id: str | None = Field(description="The key of the group it was placed in.")
+    parent_id: str | None = Field(description="The order that has to fill before this one works.")
+    oca_group: str | None = Field(description="IB's name of the group of which one cancels the others.")
     reason: str | None = Field(description="Why it was rejected or cancelled, in IB's words.")
     notices: list[NoticeOut]
+    legs: list["OrderOut"] | None = Field(
+        default=None, description="In the answer to a group: its other orders."
+    )
+
+    @classmethod
+    def of_all(cls, orders: Sequence[Order]) -> Self:
+        """A group: the first order, with the others as its legs."""
+        legs = [OrderOut.of(order) for order in orders[1:]]
+        return cls.of(orders[0]).model_copy(update={"legs": legs or None})
 
     @classmethod
     def of(cls, order: Order) -> Self:
@@ -208,7 +141,10 @@ class OrderOut(Out):
             order_type=order.order_type,
             limit_price=price(order.limit_price),
             stop_price=price(order.stop_price),
+            trailing_amount=price(order.trailing_amount),
+            trailing_percent=price(order.trailing_percent),
             tif=order.tif,
+            good_till=time_or_none(order.good_till),
             outside_rth=order.outside_rth,
             order_ref=order.order_ref,
             status=order.status,
@@ -219,6 +155,9 @@ class OrderOut(Out):
             created_at=None if order.created_at is None else time(order.created_at),
             updated_at=time(order.updated_at),
             external=order.external,
+            group_id=order.group_id,
+            parent_id=order.parent_id,
+            oca_group=order.oca_group,
             reason=order.reason,
             notices=[NoticeOut.of(notice) for notice in order.notices],
         )
@@ -230,6 +169,78 @@ class OrdersOut(SnapshotOut):
 
 class OrdersPage(OrdersOut):
     next_page_token: str | None = Field(description="Give it back as `page_token`; null on the last page.")
+
+
+class MarginOut(Out):
+    """In the account's base currency."""
+
+    before: Price | None
+    change: Price | None
+    after: Price | None
+
+    @classmethod
+    def of(cls, margin: Margin) -> Self:
+        return cls(before=price(margin.before), change=price(margin.change), after=price(margin.after))
+
+
+class OrderPreviewOut(Out):
+    """What IB reckons the order would do. Nothing was placed; null where IB gives no figure."""
+
+    account_id: str
+    source: DataSource
+    as_of: Time
+    init_margin: MarginOut
+    maint_margin: MarginOut
+    equity_with_loan: MarginOut
+    commission: Price | None
+    min_commission: Price | None
+    max_commission: Price | None
+    commission_currency: str | None
+    warning: str | None = Field(description="What IB warns of, in its words.")
+
+    @classmethod
+    def of(cls, preview: OrderPreview) -> Self:
+        return cls(
+            account_id=preview.account_id,
+            source=preview.source,
+            as_of=time(preview.as_of),
+            init_margin=MarginOut.of(preview.init_margin),
+            maint_margin=MarginOut.of(preview.maint_margin),
+            equity_with_loan=MarginOut.of(preview.equity_with_loan),
+            commission=price(preview.commission),
+            min_commission=price(preview.min_commission),
+            max_commission=price(preview.max_commission),
+            commission_currency=preview.commission_currency,
+            warning=preview.warning,
+        )
+
+
+class ReachedOut(Out):
+    """How the instrument stood, and what was placed to reach the target."""
+
+    con_id: int
+    symbol: str
+    target_quantity: Quantity
+    position: Quantity
+    on_its_way: Quantity = Field(description="What orders that were working already will add.")
+    order: OrderOut | None = Field(description="What was missing; null where nothing was.")
+    still_working: list[str] = Field(
+        description="Orders in the instrument that do not count, such as stops: closing a position leaves "
+        "them, unless they are cancelled with it."
+    )
+
+    @classmethod
+    def of(cls, reached: Reached) -> Self:
+        standing = reached.standing
+        return cls(
+            con_id=standing.contract.con_id,
+            symbol=standing.contract.symbol,
+            target_quantity=quantity(reached.target.quantity),
+            position=quantity(standing.held),
+            on_its_way=quantity(standing.on_its_way),
+            order=None if reached.placed is None else OrderOut.of(reached.placed.order),
+            still_working=[order.id for order in standing.waiting],
+        )
 
 
 class ExecutionOut(Out):

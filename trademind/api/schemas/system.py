@@ -7,7 +7,9 @@ from pydantic import ConfigDict, Field
 
 from trademind.api.schemas.base import Out, Time, time, time_or_none
 from trademind.api.schemas.notices import NoticeOut
+from trademind.api.schemas.portfolio import SnapshotOut
 from trademind.domain import DataSource, SessionInfo, SessionState
+from trademind.journal import AuditEntry
 from trademind.loopwatch import LoopWatch
 
 
@@ -176,3 +178,42 @@ class ConnectionOut(Out):
             loop_lag=loop_lag,
             as_of=time(as_of),
         )
+
+
+class ReconciledOut(SnapshotOut):
+    """How orders stand after IB has listed them."""
+
+    working: int = Field(description="Orders that may still fill.")
+    external: int = Field(description="Orders of today that were placed elsewhere.")
+    unknown: list[str] = Field(description="Orders of which IB does not say what became of them.")
+
+
+class CommandOut(Out):
+    """A command that somebody gave."""
+
+    time: Time
+    actor: str = Field(description="What the caller says it is.", examples=["trademind-cli"])
+    origin: str = Field(description="Where it came from.", examples=["http 127.0.0.1"])
+    action: str = Field(examples=["place_order"])
+    subject: str | None = Field(description="What it was done to, such as an order's id.")
+    request: dict[str, object] | None
+    outcome: str = Field(description="`done`, or the code of the error.")
+    detail: str | None
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        return cls(
+            time=time(entry.time),
+            actor=entry.actor,
+            origin=entry.origin,
+            action=entry.action,
+            subject=entry.subject,
+            request=entry.request,
+            outcome=entry.outcome,
+            detail=entry.detail,
+        )
+
+
+class AuditPage(Out):
+    commands: list[CommandOut]
+    next_page_token: str | None = Field(description="Give it back as `page_token`; null on the last page.")

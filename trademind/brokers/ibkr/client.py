@@ -26,6 +26,8 @@ from trademind.domain import (
     Execution,
     Order,
     OrderChange,
+    OrderGroup,
+    OrderPreview,
     OrderRequest,
     PnL,
     Position,
@@ -246,6 +248,12 @@ class IBKRBroker:
     async def place_order(self, request: OrderRequest) -> Order:
         return await self._orders.place(request)
 
+    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+        return await self._orders.place_group(group)
+
+    async def preview_order(self, request: OrderRequest) -> OrderPreview:
+        return await self._orders.preview(request)
+
     async def modify_order(self, order_id: str, change: OrderChange) -> Order:
         return await self._orders.modify(order_id, change)
 
@@ -254,6 +262,12 @@ class IBKRBroker:
 
     async def cancel_all_orders(self) -> tuple[Order, ...]:
         return await self._orders.cancel_all()
+
+    async def cancel_everything(self) -> None:
+        await self._orders.cancel_everything()
+
+    async def reconcile(self) -> None:
+        await self._session().refresh_orders()
 
     # The market --------------------------------------------------------------------------------
 

@@ -5,9 +5,11 @@ None. Floats become decimals through their shortest notation, which is what IB p
 """
 
 import math
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ib_async
 
@@ -21,9 +23,12 @@ from trademind.domain import (
     DataSource,
     DataType,
     Execution,
+    Margin,
     Notice,
+    OrderPreview,
     OrderRequest,
     OrderStatus,
+    OrderType,
     Quote,
     SecType,
     Side,
@@ -164,15 +169,68 @@ def to_ib_order(request: OrderRequest, *, account: str, order_ref: str) -> ib_as
     if request.limit_price is not None:
         order.lmtPrice = on_wire(request.limit_price)
     if request.stop_price is not None:
-        order.auxPrice = on_wire(request.stop_price)
+        name = "trailStopPrice" if request.order_type is OrderType.TRAIL else "auxPrice"
+        setattr(order, name, on_wire(request.stop_price))
+    if request.trailing_amount is not None:
+        order.auxPrice = on_wire(request.trailing_amount)
+    if request.trailing_percent is not None:
+        order.trailingPercent = on_wire(request.trailing_percent)
+    if request.good_till is not None:
+        order.goodTillDate = f"{request.good_till:%Y%m%d-%H:%M:%S}"  # with a hyphen it is in UTC
     return order
+
+
+def to_preview(
+    state: ib_async.OrderState, *, account_id: str, source: DataSource, as_of: datetime
+) -> OrderPreview:
+    def margin(name: str) -> Margin:
+        before, change, after = (
+            decimal_or_none(getattr(state, name + when)) for when in ("Before", "Change", "After")
+        )
+        return Margin(before=before, change=change, after=after)
+
+    return OrderPreview(
+        account_id=account_id,
+        source=source,
+        as_of=as_of,
+        init_margin=margin("initMargin"),
+        maint_margin=margin("maintMargin"),
+        equity_with_loan=margin("equityWithLoan"),
+        commission=decimal_or_none(state.commission),
+        min_commission=decimal_or_none(state.minCommission),
+        max_commission=decimal_or_none(state.maxCommission),
+        commission_currency=state.commissionCurrency or None,
+        warning=state.warningText or None,
+    )
+
+
+_GOOD_TILL = re.compile(r"(\d{8})([ -])(\d\d:\d\d:\d\d)(?: (\S+))?")
+
+
+def to_good_till(text: str) -> datetime | None:
+    """IB's goodTillDate: `20260130-23:59:59` in UTC, or `20260130 23:59:59` with a zone, which IB leaves out
+    or names in several ways. None where it is none or cannot be told."""
+    if (parts := _GOOD_TILL.fullmatch(text)) is None:
+        return None
+    day, mark, clock, zone = parts.groups()
+    try:
+        local = datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - the zone follows
+        tz = UTC if mark == "-" else ZoneInfo(zone or "")
+    except (ValueError, ZoneInfoNotFoundError):
+        return None
+    return local.replace(tzinfo=tz).astimezone(UTC)
 
 
 def to_order_report(contract: ib_async.Contract, order: ib_async.Order, *, completed: bool) -> OrderReport:
     """The terms of an open or completed order. A completed one carries neither client nor order id."""
     quantity = decimal_or_none(order.totalQuantity)
     limit = decimal_or_none(order.lmtPrice) if order.orderType in ("LMT", "STP LMT", "LIT", "LOC") else None
-    stop = decimal_or_none(order.auxPrice) if order.orderType in ("STP", "STP LMT", "MIT", "TRAIL") else None
+    aux = decimal_or_none(order.auxPrice)
+    trails = order.orderType.startswith("TRAIL")
+    percent = decimal_or_none(order.trailingPercent) if trails else None
+    stop = aux if order.orderType in ("STP", "STP LMT", "MIT") else None
+    if trails:
+        stop = decimal_or_none(order.trailStopPrice)
     return OrderReport(
         perm_id=order.permId,
         ib_order_id=None if completed else order.orderId,
@@ -184,6 +242,10 @@ def to_order_report(contract: ib_async.Contract, order: ib_async.Order, *, compl
         order_type=order.orderType,
         limit_price=limit,
         stop_price=stop,
+        trailing_amount=aux if trails and percent is None else None,
+        trailing_percent=percent,
+        good_till=to_good_till(order.goodTillDate) if order.goodTillDate else None,
+        oca_group=order.ocaGroup or None,
         tif=order.tif,
         outside_rth=order.outsideRth,
         order_ref=order.orderRef,

@@ -66,7 +66,10 @@ class Listener(Wrapper):
         order: ib_async.Order,
         orderState: ib_async.OrderState,
     ) -> None:
-        self._sink.on_open_order(contract, order)
+        if order.whatIf:
+            self._endReq(orderId, orderState)  # type: ignore[no-untyped-call]  # the answer to a preview: there is no such order
+        else:
+            self._sink.on_open_order(contract, order)
         # Order ids have to rise above every one in use, or IB answers 103, duplicate order id.
         self.ib.client.updateReqId(orderId + 1)
 

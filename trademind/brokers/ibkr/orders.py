@@ -7,7 +7,7 @@ unknown, and says so. The caller going away does not interrupt a command that is
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -18,32 +18,31 @@ from trademind.brokers.book import Book
 from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.contracts import Contracts
+from trademind.brokers.ibkr.order_terms import check_change, has_terms, same_terms
 from trademind.brokers.ibkr.pacing import Priority
+from trademind.brokers.ibkr.placing import Placing
 from trademind.brokers.ibkr.requests import UNLISTED_CODE_GRACE
 from trademind.brokers.ibkr.session import Session
+from trademind.brokers.ibkr.waiting import CANCEL_REFUSES, Waiter, Waiters
 from trademind.clock import Clock
 from trademind.domain import (
-    Contract,
-    ContractDetails,
     ContractQuery,
     Order,
     OrderChange,
+    OrderGroup,
+    OrderPreview,
     OrderRequest,
     OrderStatus,
+    OrderType,
 )
 from trademind.errors import (
-    AccountNotFound,
     CancelRejected,
     Conflict,
-    ConnectionLost,
     DuplicateOrder,
-    Invalid,
     NoAnswer,
     OrderNotFound,
     OrderNotWorking,
-    OrderOutcomeUnknown,
     OrderRejected,
-    ShuttingDown,
     TradeMindError,
 )
 
@@ -53,42 +52,11 @@ _ASKED_LIMIT = 10_000
 _REFUSES_CHANGE = frozenset({Severity.REJECTED, Severity.FAILURE, Severity.UNLISTED})
 _SETTLED_BY_SIGNS = frozenset({Severity.FAILURE, Severity.SESSION, Severity.UNLISTED})
 """What says nothing certain of an order: it is refused unless a sign of life follows."""
-_REFUSES_CANCEL = frozenset({Severity.CANCEL_REFUSED})
 _CANCEL_ANSWERED = frozenset({OrderStatus.PENDING_CANCEL, OrderStatus.CANCELED, OrderStatus.FILLED})
 
 
-class _Waiter:
-    """Someone waiting for news of one order: until `condition` holds for it, or an error ends the wait.
-
-    `refused_by` are the severities that are the answer to this wait, so that a refused change does not fail
-    a cancel of the same order.
-    """
-
-    def __init__(
-        self, order_id: str, condition: Callable[[Order], bool], refused_by: frozenset[Severity]
-    ) -> None:
-        self.order_id = order_id
-        self.condition = condition
-        self.refused_by = refused_by
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait for the news. Returns whether it came; raises the error that ended the wait.
-
-        News that come together with the deadline, as after this side was held up, have come.
-        """
-        await asyncio.wait({self.future}, timeout=seconds)
-        if self.future.done():
-            self.future.result()
-        return self.future.done()
-
-    def fulfil(self) -> None:
-        if not self.future.done():
-            self.future.set_result(None)
-
-    def fail(self, error: TradeMindError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+Asked = OrderRequest | OrderGroup
+Placed = Coroutine[Any, Any, tuple[Order, ...]]
 
 
 class Orders:
@@ -111,47 +79,70 @@ class Orders:
     ) -> None:
         self._session = session
         self._session_for_orders = session_for_orders
-        self._is_draining = False
         self._book = book
         self._contracts = contracts
-        self._clock = clock
         self._own_client_id = own_client_id
-        self._waiters: list[_Waiter] = []
-        self._placing: dict[str, asyncio.Task[Order]] = {}
-        self._asked: dict[str, OrderRequest] = {}
+        self._waiters = Waiters()
+        self._new = Placing(session_for_orders, book, contracts, clock, own_client_id, self._waiters)
+        self._placing: dict[str, asyncio.Task[tuple[Order, ...]]] = {}
+        self._asked: dict[str, Asked] = {}
         """What each key was first used for, as a modified order no longer shows it."""
         self._changing: dict[str, asyncio.Lock] = {}
         self._tasks = Tasks()
-        book.watch_orders(self._on_order)
+        book.watch_orders(self._waiters.on_order)
 
     # Placing -----------------------------------------------------------------------------------
 
     async def place(self, request: OrderRequest) -> Order:
         """See `Broker.place_order`."""
-        key = request.client_order_id or f"tm-{uuid4().hex[:24]}"
-        task = self._placing.get(key)
-        known = self._book.order(key)
-        if known is not None and known.status is OrderStatus.NEVER_SENT and task is None:
-            known = None  # IB has never had it, which leaves its key free
-        if task is not None or known is not None:
+        request = replace(request, client_order_id=request.client_order_id or new_key())
+        keys = (str(request.client_order_id),)
+        return (await self._once(request, keys, lambda: self._new.place(request)))[0]
+
+    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+        """See `Broker.place_group`."""
+        group = group.with_key(group.client_order_id or new_key())
+        return await self._once(group, group.keys, lambda: self._new.place_group(group))
+
+    async def preview(self, request: OrderRequest) -> OrderPreview:
+        """See `Broker.preview_order`."""
+        return await self._new.preview(request)
+
+    async def _once(
+        self, asked: Asked, keys: tuple[str, ...], place: Callable[[], Placed]
+    ) -> tuple[Order, ...]:
+        """Place what is asked for under these keys, or give back the orders they have made, if it was that.
+
+        Raises:
+            DuplicateOrder: one of the keys belongs to something else.
+        """
+        key, task = keys[0], self._placing.get(keys[0])
+        found = [self._book.order(each) for each in keys]
+        # What IB has never had leaves its key free.
+        known = [order for order in found if order and order.status is not OrderStatus.NEVER_SENT]
+        if task is not None or known:
             first = self._asked.get(key)
-            if not (first == request if first else known and _same_terms(known, request)):
+            is_same = isinstance(asked, OrderRequest) and known and same_terms(known[0], asked)
+            if not (first == asked if first else is_same):
                 raise DuplicateOrder(
                     f"client_order_id {key} belongs to an order with other terms; give a new order a new one"
                 )
         if task is None:
-            if known is not None:
-                if known.client_id != self._own_client_id:
+            for order in known:
+                if order.client_id != self._own_client_id:
                     raise DuplicateOrder(
-                        f"IB lists an order with the reference {key} and does not say whose it is; give a "
-                        "new order a new client_order_id"
+                        f"IB lists an order with the reference {order.id} and does not say whose it is; give "
+                        "a new order a new client_order_id"
                     )
-                return known
-            self._check_taking()
-            self._asked[key] = request
+            if known:
+                return tuple(known)
+            self._new.check_taking()
+            self._asked[key] = asked
             if len(self._asked) > _ASKED_LIMIT:
                 del self._asked[next(iter(self._asked))]
-            task = self._placing[key] = self._command(self._place(request, key), f"place {key}")
+            task = self._placing[key] = self._tasks.spawn(
+                place(), name=f"place {key}", expected=TradeMindError
+            )
             task.add_done_callback(lambda _: self._placed(key))
         return await asyncio.shield(task)
 
@@ -161,105 +152,14 @@ class Orders:
         if order is None or order.status is OrderStatus.NEVER_SENT:  # the key is free again
             self._asked.pop(key, None)
 
-    async def _place(self, request: OrderRequest, key: str) -> Order:
-        session = self._session_for_orders()
-        session.check_trading()
-        assert session.account_id is not None
-        if request.account_id not in (None, session.account_id):
-            raise AccountNotFound(f"this session trades {session.account_id}, not {request.account_id}")
-        details = await self._contracts.qualify(request.query)
-        _check_increments(details, request.quantity, request.limit_price, request.stop_price)
-        # Qualifying may have taken a round trip: what was true before it may be so no longer.
-        session = self._session_for_orders()
-        session.check_trading()
-        assert session.account_id is not None
-        # In the book before it is sent: whoever cancels everything must find it.
-        order = self._new_order(request, key, details.contract, session.account_id)
-        self._book.add_order(order)
-        is_answered = _Waiter(key, lambda o: o.status is not OrderStatus.PENDING_SUBMIT, frozenset())
-        with self._waiting(is_answered) as waiter:
-            try:
-                await session.requests.command(Priority.ORDER, lambda: self._send(request, key))
-            except TradeMindError as error:
-                self._book.give_reason(self._known(key), OrderStatus.NEVER_SENT, error.detail)
-                raise
-            what = f"{request.side} {request.quantity} {request.symbol}"
-            if not await waiter.wait(session.options.order_timeout):
-                order = self._known(key)
-                if order.status is OrderStatus.PENDING_SUBMIT:
-                    reason = f"no answer in {session.options.order_timeout:g} s"
-                    order = self._book.give_reason(order, OrderStatus.UNKNOWN, reason)
-                session.doubt()
-                raise _outcome_unknown(order, f"IB gave no answer to {what}")
-        return self._outcome(key)
-
-    def _send(self, request: OrderRequest, key: str) -> None:
-        """The order's turn has come: give it its id and send it, both in one step of the loop."""
-        self._check_taking()
-        order = self._known(key)
-        if order.status.is_done:
-            raise OrderNotWorking(f"order {key} was withdrawn before it was sent")
-        session = self._session_for_orders()
-        ib_order = convert.to_ib_order(request, account=order.account_id, order_ref=key)
-        order_id = session.new_order_id()
-        self._book.number(order, order_id)
-        try:
-            session.ib.client.placeOrder(order_id, convert.to_ib_reference(order.contract), ib_order)
-        except ConnectionError as error:
-            self._book.number(order, None)
-            raise ConnectionLost("the connection to the gateway broke; nothing was sent") from error
-
     def stop_taking(self) -> None:
         """Refuse new orders and changes from now on; cancels still pass."""
-        self._is_draining = True
+        self._new.is_draining = True
 
     def check_taking(self) -> None:
         """See `Broker.check_taking_orders`."""
-        self._check_taking()
-        self._session_for_orders().check_trading()
-
-    def _check_taking(self) -> None:
-        if self._is_draining:
-            raise ShuttingDown("the server is stopping and takes no new orders. Nothing was sent.")
-
-    def _outcome(self, order_id: str) -> Order:
-        order = self._known(order_id)
-        if order.status is OrderStatus.UNKNOWN:
-            raise _outcome_unknown(order, "the connection broke before IB acknowledged it")
-        if order.status is OrderStatus.REJECTED:
-            code = order.notices[-1].ib_code if order.notices else None
-            raise OrderRejected(
-                f"IB rejected the order: {order.reason}", ib_code=code, extra={"order_id": order.id}
-            )
-        return order
-
-    def _new_order(self, request: OrderRequest, key: str, contract: Contract, account_id: str) -> Order:
-        now = self._clock.now()
-        return Order(
-            id=key,
-            client_order_id=key,
-            perm_id=None,
-            ib_order_id=None,
-            client_id=self._own_client_id,
-            account_id=account_id,
-            contract=contract,
-            side=request.side,
-            quantity=request.quantity,
-            order_type=request.order_type,
-            limit_price=request.limit_price,
-            stop_price=request.stop_price,
-            tif=request.tif,
-            outside_rth=request.outside_rth,
-            order_ref=key,
-            status=OrderStatus.PENDING_SUBMIT,
-            filled_quantity=Decimal(0),
-            remaining_quantity=request.quantity,
-            avg_fill_price=None,
-            commission=None,
-            created_at=now,
-            updated_at=now,
-            external=False,
-        )
+        self._new.check_taking()
+        self._new.check_session()
 
     # Changing ----------------------------------------------------------------------------------
 
@@ -283,42 +183,23 @@ class Orders:
             ContractQuery(con_id=contract.con_id, exchange=contract.exchange or "SMART")
         )
         order, session = self._working(order_id)
-        self._check_taking()
+        self._new.check_taking()
         session.check_trading()
         session.check_heard()
-        _check_change(order, change)
-        quantity = order.quantity if change.quantity is None else change.quantity
-        _check_increments(details, quantity, change.limit_price, change.stop_price)
-        if quantity < order.filled_quantity:
-            raise Invalid([("quantity", f"{order.filled_quantity} are filled already; it cannot be less")])
+        check_change(details, order, change)
         ib_contract, ib_order = self._on_record(session, order)
-        ib_order.totalQuantity = convert.on_wire(quantity)
-        # Also those that stay: as ib_async's floats they would reach the wire as 1e-05.
-        if (limit := change.limit_price or order.limit_price) is not None:
-            ib_order.lmtPrice = convert.on_wire(limit)
-        if (stop := change.stop_price or order.stop_price) is not None:
-            ib_order.auxPrice = convert.on_wire(stop)
-        if change.tif is not None:
-            ib_order.tif = change.tif.value
-        ib_order.transmit = True
-
-        def has_terms(now: Order) -> bool:
-            return (
-                now.quantity == quantity
-                and (change.limit_price is None or now.limit_price == change.limit_price)
-                and (change.stop_price is None or now.stop_price == change.stop_price)
-                and (change.tif is None or now.tif == change.tif)
-            )
+        _apply(change, order, ib_order)
 
         def is_changed(now: Order) -> bool:
-            return now.status.is_done or has_terms(now)
+            return now.status.is_done or has_terms(now, change)
 
         def send() -> None:
             # It may have ended while this waited for its turn; and one that is done must not be sent.
             self._working(order_id)
             session.ib.client.placeOrder(order.ib_order_id, ib_contract, ib_order)
 
-        with self._waiting(_Waiter(order.id, is_changed, _REFUSES_CHANGE)) as waiter:
+        waiter = Waiter(order.id, is_changed, _REFUSES_CHANGE)
+        with self._waiters.listening(waiter):
             await session.requests.command(Priority.ORDER, send)
             if is_changed(order):  # the terms are already these, so that no news will come of it
                 return order
@@ -328,7 +209,7 @@ class Orders:
                     f"IB did not confirm the change of {order.id}; read the order before trying again"
                 )
         order = self._known(order_id)
-        if not has_terms(order):
+        if not has_terms(order, change):
             raise OrderNotWorking(f"order {order_id} was {order.status} before the change reached it")
         return order
 
@@ -351,10 +232,8 @@ class Orders:
             return self._book.give_reason(queued, OrderStatus.NEVER_SENT, "withdrawn before it was sent")
         order, session = self._working(order_id)
         session.check_trading()
-        is_answered = _Waiter(
-            order_id, lambda o: o.status in _CANCEL_ANSWERED or o.status.is_done, _REFUSES_CANCEL
-        )
-        with self._waiting(is_answered) as waiter:
+        waiter = Waiter(order_id, lambda o: o.status in _CANCEL_ANSWERED or o.status.is_done, CANCEL_REFUSES)
+        with self._waiters.listening(waiter):
             await session.requests.command(
                 Priority.CANCEL, lambda: session.ib.client.cancelOrder(order.ib_order_id, "")
             )
@@ -373,6 +252,12 @@ class Orders:
             if isinstance(answer, BaseException) and not self._known(order.id).status.is_done:
                 raise answer
         return tuple(self._known(o.id) for o in working)
+
+    async def cancel_everything(self) -> None:
+        """See `Broker.cancel_everything`."""
+        session = self._session()
+        session.check_trading()
+        await session.requests.command(Priority.CANCEL, lambda: session.ib.client.reqGlobalCancel())
 
     # What both need ----------------------------------------------------------------------------
 
@@ -398,14 +283,6 @@ class Orders:
                 f"order {order_id} was placed elsewhere (client id {order.client_id}); change it there"
             )
         return order, session
-
-    def _waiting(self, waiter: _Waiter) -> "_Listening":
-        return _Listening(self._waiters, waiter)
-
-    def _on_order(self, order: Order) -> None:
-        for waiter in self._waiters:
-            if waiter.order_id == order.id and waiter.condition(order):
-                waiter.fulfil()
 
     def on_error(self, ib_order_id: int, code: int, message: str) -> bool:
         """An error message about an order. Returns whether it was one of ours.
@@ -436,76 +313,39 @@ class Orders:
             self._book.reject(order, message)
         kind = CancelRejected if severity is Severity.CANCEL_REFUSED else OrderRejected
         detail = error_from(code, message, f"order {order_id}").detail
-        for waiter in self._waiters:
-            if waiter.order_id == order_id and severity in waiter.refused_by:
-                waiter.fail(kind(detail, ib_code=code, extra={"order_id": order_id}))
+        error = kind(detail, ib_code=code, extra={"order_id": order_id})
+        self._waiters.on_refusal(order_id, severity, error)
 
     def interrupted(self, error: TradeMindError) -> None:
         """Whoever waits for a change or a cancel is told; orders under way are unknown (see the book)."""
-        for waiter in self._waiters:
-            waiter.fail(error)
+        self._waiters.fail(error)
 
     async def close(self) -> None:
         """Let the commands under way end: with the connection closed each has been told so."""
         await self._tasks.finish(grace=1)
 
 
-class _Listening:
-    """A waiter, listed for as long as the `with` block lasts."""
-
-    def __init__(self, waiters: list[_Waiter], waiter: _Waiter) -> None:
-        self._waiters, self._waiter = waiters, waiter
-
-    def __enter__(self) -> _Waiter:
-        self._waiters.append(self._waiter)
-        return self._waiter
-
-    def __exit__(self, *_: object) -> None:
-        self._waiters.remove(self._waiter)
-        if self._waiter.future.done() and not self._waiter.future.cancelled():
-            self._waiter.future.exception()  # it has been dealt with, or nobody is there to hear it
+def new_key() -> str:
+    """A client order id for an order whose sender gave none."""
+    return f"tm-{uuid4().hex[:24]}"
 
 
-def _same_terms(order: Order, request: OrderRequest) -> bool:
-    """Is `order` what `request` asks for? The order may have been modified since; then it is not."""
-    wanted = request.con_id or request.symbol
-    return (
-        wanted in (order.contract.con_id, order.contract.symbol)
-        and order.side is request.side
-        and order.quantity == request.quantity
-        and order.order_type == request.order_type
-        and order.limit_price == request.limit_price
-        and order.stop_price == request.stop_price
-        and order.tif == request.tif
-    )
+def _apply(change: OrderChange, order: Order, ib_order: ib_async.Order) -> None:
+    """Make of IB's record of an order what is to be sent to change it.
 
-
-def _outcome_unknown(order: Order, what: str) -> OrderOutcomeUnknown:
-    return OrderOutcomeUnknown(
-        f"{what}: order {order.id} may or may not exist. Read /api/orders/{order.id} first.",
-        extra={"order_id": order.id},
-    )
-
-
-def _check_increments(
-    details: ContractDetails, quantity: Decimal, limit_price: Decimal | None, stop_price: Decimal | None
-) -> None:
-    """Refuse what IB would refuse (110, 10243 …) before it is sent, field by field."""
-    symbol, errors = details.contract.symbol, []
-    if quantity % details.size_increment:
-        errors.append(("quantity", f"{symbol} trades in steps of {details.size_increment}"))
-    for name, price in (("limit_price", limit_price), ("stop_price", stop_price)):
-        if price is not None and price % details.min_tick:
-            errors.append((name, f"{symbol} is priced in steps of {details.min_tick}"))
-    if errors:
-        raise Invalid(errors)
-
-
-def _check_change(order: Order, change: OrderChange) -> None:
-    errors = []
-    if change.limit_price is not None and order.limit_price is None:
-        errors.append(("limit_price", f"a {order.order_type} order has none"))
-    if change.stop_price is not None and order.stop_price is None:
-        errors.append(("stop_price", f"a {order.order_type} order has none"))
-    if errors:
-        raise Invalid(errors)
+    Also the terms that stay are written as decimals: as ib_async's floats they would reach the wire as 1e-05.
+    """
+    ib_order.totalQuantity = convert.on_wire(order.quantity if change.quantity is None else change.quantity)
+    if (limit := change.limit_price or order.limit_price) is not None:
+        ib_order.lmtPrice = convert.on_wire(limit)
+    trails = order.order_type == OrderType.TRAIL
+    aux = change.trailing_amount or order.trailing_amount if trails else change.stop_price or order.stop_price
+    if aux is not None:
+        ib_order.auxPrice = convert.on_wire(aux)
+    if (percent := change.trailing_percent or order.trailing_percent) is not None:
+        ib_order.trailingPercent = convert.on_wire(percent)
+    if trails:
+        ib_order.trailStopPrice = ib_async.util.UNSET_DOUBLE  # or the stop would go back to where it began
+    if change.tif is not None:
+        ib_order.tif = change.tif.value
+    ib_order.transmit = True

@@ -55,6 +55,8 @@ class Turn:
 
     priority: Priority
     act: Callable[[], None]
+    messages: int = 1
+    """How many messages it sends, all in one step."""
     is_over: bool = False
     """It has been sent, or never will be."""
 
@@ -78,7 +80,7 @@ class Pacer:
         self._timer: asyncio.TimerHandle | None = None
         self._closed: TradeMindError | None = None
 
-    def post(self, priority: Priority, send: Callable[[], None]) -> Turn:
+    def post(self, priority: Priority, send: Callable[[], None], messages: int = 1) -> Turn:
         """Have `send` called when its turn comes: now, where there is room. Nobody waits for it.
 
         Raises:
@@ -86,7 +88,7 @@ class Pacer:
         """
         if self._closed is not None:
             raise self._closed
-        turn = Turn(priority, send)
+        turn = Turn(priority, send, messages)
         self._queues[priority].append(turn)
         self._count[priority] += 1
         self._pump()
@@ -98,7 +100,7 @@ class Pacer:
             turn.is_over = True
             self._count[turn.priority] -= 1
 
-    async def send(self, priority: Priority, send: Callable[[], T], *, until: float) -> T:
+    async def send(self, priority: Priority, send: Callable[[], T], *, until: float, messages: int = 1) -> T:
         """Call `send` when its turn comes, and return what it returns, or raise what it raises.
 
         Whether it was sent or came too late is decided in one place and once: a machine that was asleep, or a
@@ -106,6 +108,7 @@ class Pacer:
 
         Args:
             until: The loop's time from which on nothing is sent any more.
+            messages: How many messages it sends.
 
         Raises:
             TurnExpired: the turn did not come in time: nothing was sent.
@@ -128,7 +131,7 @@ class Pacer:
             except Exception as error:  # noqa: BLE001 - it is for whoever waits
                 answer.set_exception(error)
 
-        turn = self.post(priority, act)
+        turn = self.post(priority, act, messages)
         if answer.done():
             return answer.result()
         self._waiting.add(answer)
@@ -176,15 +179,20 @@ class Pacer:
         now = loop.time()
         while self._sent and now - self._sent[0] >= WINDOW:
             self._sent.popleft()
-        for priority, queue in self._queues.items():
-            while queue and (not self._rate or len(self._sent) < self._limits[priority]):
+        for queue in self._queues.values():
+            while queue and (not self._rate or len(self._sent) < self._room_for(queue[0])):
                 turn = queue.popleft()
                 if not turn.is_over:
                     self.give_up(turn)
                     if self._rate:
-                        self._sent.append(loop.time())
+                        self._sent.extend([loop.time()] * turn.messages)
                     self._act(turn)
         self._wake_when_there_is_room()
+
+    def _room_for(self, turn: Turn) -> int:
+        """Below how many messages within the last second there is room for it. One that takes more than its
+        share of a second goes when nothing was sent in one."""
+        return max(1, self._limits[turn.priority] - turn.messages + 1)
 
     def _act(self, turn: Turn) -> None:
         try:
@@ -194,11 +202,11 @@ class Pacer:
             log.exception("a message could not be sent")
 
     def _wake_when_there_is_room(self) -> None:
-        first = next((priority for priority, queue in self._queues.items() if queue), None)
+        first = next((queue[0] for queue in self._queues.values() if queue), None)
         if first is None:
             return
-        # There is room for it once all but the last `limit - 1` messages are a second old.
-        frees = self._sent[len(self._sent) - self._limits[first]] + WINDOW
+        # There is room for it once all but the last `room - 1` messages are a second old.
+        frees = self._sent[len(self._sent) - self._room_for(first)] + WINDOW
         if self._timer is not None:
             if self._timer.when() <= frees:
                 return

@@ -53,8 +53,12 @@ class Reports:
 
     def begin_listing(self) -> None:
         """The snapshots come in anew."""
-        self.listed_orders = set()
+        self.begin_listing_orders()
         self.listed_positions = set()
+
+    def begin_listing_orders(self) -> None:
+        """Orders are listed anew."""
+        self.listed_orders = set()
 
     def on_open_order(self, contract: ib_async.Contract, order: ib_async.Order) -> None:
         if self._is_ours(order.account):

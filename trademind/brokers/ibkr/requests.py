@@ -101,8 +101,8 @@ class Requests:
         """Do not send what was posted, unless it has been sent already."""
         self._pacer.give_up(turn)
 
-    async def command(self, priority: Priority, send: Callable[[], T]) -> T:
-        """Send a command when its turn comes; returns what `send` returns.
+    async def command(self, priority: Priority, send: Callable[[], T], *, messages: int = 1) -> T:
+        """Send a command of so many `messages` when its turn comes; returns what `send` returns.
 
         Raises:
             TradeMindError: the connection ended before the turn came. Nothing was sent.
@@ -112,7 +112,7 @@ class Requests:
         position = self._pacer.position(priority)
         until = asyncio.get_running_loop().time() + self._timeout
         try:
-            return await self._pacer.send(priority, send, until=until)
+            return await self._pacer.send(priority, send, until=until, messages=messages)
         except TurnExpired:
             raise too_many(priority.name.lower(), position, self._timeout) from None
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import ib_async
 
+from trademind.aio import SingleFlight
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr import codes, convert
 from trademind.brokers.ibkr.listener import SessionIB
@@ -127,6 +128,7 @@ class Session:
         """When what IB does not list is taken not to exist."""
         self.pulse = Pulse(heartbeat=options.heartbeat, silent_after=options.silent_after, now=loop.time())
         self.last_heard_at = clock.now()
+        self._refreshing: SingleFlight[str, None] = SingleFlight(TradeMindError)
         self._ended: asyncio.Future[TradeMindError] = loop.create_future()
         # The socket's own events: ib_async's are silent about a peer that hangs up during the log-on.
         # eventkit holds bound methods weakly, which is no matter here: their owners live as long as this.
@@ -227,6 +229,16 @@ class Session:
         assert self.source is not None
         is_final = asyncio.get_running_loop().time() >= self.settles_at
         await self.snapshots.bring_in(self.account_id, self.source, is_final=is_final)
+
+    async def refresh_orders(self) -> None:
+        """Have IB list orders and fills, those of other clients included. Raises as `synchronise`.
+
+        It is one question, however many ask for it at a time.
+        """
+        is_final = asyncio.get_running_loop().time() >= self.settles_at
+        await self._refreshing.ask(
+            "orders", lambda: self.snapshots.refresh_orders(is_final=is_final), name="refresh orders"
+        )
 
     @property
     def end_reason(self) -> TradeMindError | None:

@@ -64,13 +64,25 @@ class Snapshots:
             self._shared("open_orders", "openOrders", client.reqOpenOrders),
         )
         self._book.keep_positions(self._reports.listed_positions)
+        await self._list_orders(is_final=is_final)
+        self._book.no_fills_to_come()
+        if self._reports.pnl_request is None:
+            req_id = self._reports.pnl_request = self._requests.new_id()
+            self._requests.post(Priority.ACCOUNT, lambda: client.reqPnL(req_id, account, ""))
+
+    async def refresh_orders(self, *, is_final: bool) -> None:
+        """Bring in only what orders and fills there are, of all clients: IB tells nobody of what another one
+        does, but whoever asks."""
+        self._reports.begin_listing_orders()
+        await self._list_orders(is_final=is_final)
+
+    async def _list_orders(self, *, is_final: bool) -> None:
+        client = self._client
+        await self._shared("open_orders", "openOrders", client.reqAllOpenOrders)
         await self._arrival("executions", self._ask_executions)
         # Completed orders come without their client; their fills say whose they are.
         await self._shared("completed_orders", "completedOrders", lambda: client.reqCompletedOrders(False))
         self._book.synchronised(self._reports.listed_orders, is_final=is_final)
-        if self._reports.pnl_request is None:
-            req_id = self._reports.pnl_request = self._requests.new_id()
-            self._requests.post(Priority.ACCOUNT, lambda: client.reqPnL(req_id, account, ""))
 
     async def _shared(self, name: str, key: str, send: Callable[[], None]) -> None:
         """One whose end ib_async files under a fixed `key`."""

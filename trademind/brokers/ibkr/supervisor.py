@@ -39,6 +39,11 @@ LASTED: Final = 30.0
 """Seconds after which a session has lasted: the next failure is a new one, and not one more of the same."""
 
 
+ORDERS_REFRESH: Final = 30.0
+"""Seconds between two listings of orders and fills: what other clients and people at TWS do is not told in
+between. Three messages each, of the 1,350 that IB allows in that time."""
+
+
 class Supervisor:
     """Owns the session.
 
@@ -232,9 +237,11 @@ class Supervisor:
 
     async def _see_to(self, session: Session) -> TradeMindError:
         """Follow the gateway and IB behind it up and down until the session ends; returns why it ended."""
+        refresh_at = _now() + ORDERS_REFRESH
         while True:
             must_settle = self._book.has_unsettled_orders
-            due = min(session.pulse.due, session.settles_at) if must_settle else session.pulse.due
+            due = min(session.pulse.due, refresh_at)
+            due = min(due, session.settles_at) if must_settle else due
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await session.news.wait()
@@ -249,6 +256,10 @@ class Supervisor:
                 if session.upstream_is_up:
                     await self._synchronise_again(session)
                 self._settle(session)
+            if _now() >= refresh_at:
+                refresh_at = _now() + ORDERS_REFRESH
+                if self._state is SessionState.READY:
+                    self._tasks.spawn(session.refresh_orders(), name="refresh", expected=TradeMindError)
 
     async def _synchronise_again(self, session: Session) -> None:
         """IB is back, or the gateway is, or owes an answer: whatever was said meanwhile has been missed."""

@@ -1,0 +1,101 @@
+"""Target positions: what it takes to get there, once, however often it is asked for."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from trademind.aio import KeyedLocks
+from trademind.brokers.base import Broker
+from trademind.domain import Order, Standing, Target
+from trademind.errors import Conflict, TradeMindError
+from trademind.journal import Journal
+from trademind.trading.audit import Caller
+from trademind.trading.entry import OrderEntry, Placed
+
+CANCELLED_WITHIN: Final = 5.0
+"""Seconds in which orders that were asked to be cancelled have to be gone."""
+LOOK: Final = 0.02
+"""Seconds between two looks at them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How things stood, and the order that was placed; None where nothing was missing."""
+
+    target: Target
+    standing: Standing
+    placed: Placed | None
+
+
+class Targets:
+    """Places what is missing to a position. One at a time for each instrument: two who ask for the same
+    position at the same time get it once."""
+
+    def __init__(self, broker: Broker, journal: Journal, entry: OrderEntry) -> None:
+        self._broker = broker
+        self._journal = journal
+        self._entry = entry
+        self._locks = KeyedLocks()
+
+    async def reach(self, target: Target, *, cancel_working: bool = False, by: Caller) -> Reached:
+        """Bring the position of an instrument to the target.
+
+        What is held, and what working market and limit orders will make of it, counts; stops, and orders of
+        which one cancels another, do not. With a key, what it has placed once is given back as it stands.
+
+        Args:
+            cancel_working: Cancel this server's working orders in the instrument first, of whatever kind, and
+                wait until they are gone.
+
+        Raises:
+            Conflict: an order of unknown outcome, or one that leads beyond the target.
+            TradeMindError: as `OrderEntry.place`.
+        """
+        self._broker.check_taking_orders()
+        contract = (await self._broker.qualify(target.terms.query)).contract
+        async with self._locks.holding(str(contract.con_id)):
+            if (key := target.terms.client_order_id) is not None:
+                earlier = await self._journal.reading.intent(key)
+                if earlier is not None:
+                    return await self._again(target, key)
+            if cancel_working:
+                await self._cancel_working(contract.con_id, by)
+            standing = await self._standing(target)
+            request = target.order_from(standing)
+            placed = None if request is None else await self._entry.place(request, by=by)
+            return Reached(target, standing, placed)
+
+    async def _again(self, target: Target, key: str) -> Reached:
+        """The key has placed something before: that is what it stands for."""
+        order = await self._entry.find(key)
+        standing = await self._standing(target)
+        if order.contract.con_id != standing.contract.con_id:
+            raise Conflict(f"client_order_id {key} belongs to an order of {order.contract.symbol}")
+        return Reached(target, standing, Placed((order,), is_new=False))
+
+    async def _standing(self, target: Target) -> Standing:
+        contract = (await self._broker.qualify(target.terms.query)).contract
+        return Standing.of(
+            contract, await self._broker.get_positions(), await self._broker.get_orders(working=True)
+        )
+
+    async def _cancel_working(self, con_id: int, by: Caller) -> None:
+        for order in await self._working(con_id):
+            try:
+                await self._entry.cancel(order.id, by=by)
+            except TradeMindError:
+                if not (await self._entry.find(order.id)).status.is_done:
+                    raise
+        until = asyncio.get_running_loop().time() + CANCELLED_WITHIN
+        while working := await self._working(con_id):
+            if asyncio.get_running_loop().time() > until:
+                raise Conflict(
+                    f"order {working[0].id} was asked to be cancelled and is {working[0].status}; nothing "
+                    "was placed",
+                    extra={"orders": [order.id for order in working]},
+                )
+            await asyncio.sleep(LOOK)
+
+    async def _working(self, con_id: int) -> list[Order]:
+        orders = await self._broker.get_orders(working=True)
+        return [order for order in orders if order.contract.con_id == con_id and not order.external]
