@@ -29,6 +29,9 @@ CLIENTS: Final = 4
 KEYS_PER_KILL: Final = 25
 OPEN_AT_MOST: Final = 5
 """Requests of one client that wait for an answer; it asks for nothing new meanwhile."""
+STEPS: Final = 80
+"""Awaits, and ends of them, of which the server is to die at one: an order alone takes some thirty."""
+DIES_WITHIN: Final = 3.0
 READY_WITHIN: Final = 60.0
 SETTLED_WITHIN: Final = 45.0
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -50,6 +53,12 @@ class Asked:
     def key(self) -> str:
         return str(self.body["client_order_id"])
 
+    @property
+    def keys(self) -> dict[str, Decimal]:
+        """The keys of all orders that it makes, with their quantities."""
+        names = [self.key, *(f"{self.key}:{exit}" for exit in ("tp", "sl") if "take_profit" in self.body)]
+        return dict.fromkeys(names, Decimal(self.body["quantity"]))
+
 
 @dataclass(slots=True)
 class Report:
@@ -60,6 +69,8 @@ class Report:
     gateway_kills: int = 0
     keys: int = 0
     fills: int = 0
+    awaits: Counter[str] = field(default_factory=Counter)
+    """Where the server was when it died by its own hand."""
     stages: Counter[str] = field(default_factory=Counter)
     """Of requests under way when something was killed: how far each had come."""
     answers: Counter[str] = field(default_factory=Counter)
@@ -70,7 +81,11 @@ class Report:
             f"seed {self.seed}: {self.kills} kills, {self.gateway_kills} of them of the gateway; "
             f"{self.keys} keys, {self.fills} fills; {len(self.violations)} violations"
         ]
-        for title, counts in (("under way when killed", self.stages), ("answers", self.answers)):
+        for title, counts in (
+            ("under way when killed", self.stages),
+            (f"died at {len(self.awaits)} awaits", self.awaits),
+            ("answers", self.answers),
+        ):
             lines += [f"  {title}:", *(f"    {count:6} {name}" for name, count in sorted(counts.items()))]
         return "\n".join([*lines, *(f"  VIOLATION {text}" for text in self.violations)])
 
@@ -82,6 +97,7 @@ class Run:
         self.report = Report(seed)
         self._random = random.Random(seed)
         self._folder = folder
+        self._kill_file = folder / "die-at"
         self._ports = {"gateway": free_port(), "server": free_port()}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._asked: list[Asked] = []
@@ -200,7 +216,8 @@ class Run:
 
     async def _start(self, name: str, *, until_ready: bool = True) -> None:
         port, data = self._ports[name], self._folder / name
-        command = [sys.executable, "-m", "trademind", name, "start", "--port", str(port)]
+        module = "trademind" if name == "gateway" else "tests.kill.server"
+        command = [sys.executable, "-m", module, name, "start", "--port", str(port)]
         if name == "gateway":
             command += ["--no-pacing", "--cash", "100000000"]
         with (self._folder / f"{name}.log").open("ab") as log:
@@ -210,6 +227,7 @@ class Run:
                 env={
                     **os.environ,
                     "PYTHONPATH": str(ROOT),
+                    "KILL_FILE": str(self._kill_file),
                     "TRADEMIND_BROKER": "ibkr" if name == "server" else "paper",
                     "TRADEMIND_DATA_DIR": str(data),
                     "TRADEMIND_IBKR__PORT": str(self._ports["gateway"]),
@@ -242,9 +260,12 @@ class Run:
             await self._begun.wait()
         await asyncio.sleep(self._random.uniform(0, 0.04))
         under_way = [(one.key, one.was_placed) for one in self._asked if one.under_way]
-        if name == "server":
-            self._is_up.clear()
-        await self._end(name, signal.SIGKILL)
+        if name == "server" and self._random.random() < 0.5:
+            await self._have_it_die()
+        else:
+            if name == "server":
+                self._is_up.clear()
+            await self._end(name, signal.SIGKILL)
         self.report.kills += 1
         self.report.gateway_kills += name == "gateway"
         if name == "gateway":
@@ -270,6 +291,20 @@ class Run:
             self.report.stages["server: again, while it started"] += 1
         await (self._start("server") if name == "server" else self._ready("server"))
 
+    async def _have_it_die(self) -> None:
+        """Have the server die at one of the awaits of the orders that come next."""
+        process = self._processes["server"]
+        self._kill_file.write_text(str(self._random.randint(1, STEPS)))
+        process.send_signal(signal.SIGUSR1)
+        try:
+            async with asyncio.timeout(DIES_WITHIN):
+                await process.wait()
+            self.report.awaits[self._kill_file.read_text()] += 1
+        except TimeoutError:
+            self.report.awaits["none: nothing was asked for"] += 1
+            await self._end("server", signal.SIGKILL)
+        self._is_up.clear()
+
     async def _end(self, name: str, how: signal.Signals) -> int:
         process = self._processes[name]
         process.send_signal(how)
@@ -287,10 +322,11 @@ class Run:
             self._violation(f"the journal of the stopped server: {text}")
         async with open_journal(path) as journal:
             for asked in self._asked:
-                order = await journal.reading.order(asked.key)
-                filled = sum(size for ref, _, size, _ in seen.fills.values() if ref == asked.key)
-                if order is None or order.filled_quantity != filled:
-                    self._violation(f"{asked.key}: {filled} filled at the gateway; the journal has {order}")
+                for key in asked.keys:
+                    order = await journal.reading.order(key)
+                    filled = sum(size for ref, _, size, _ in seen.fills.values() if ref == key)
+                    if order is None or order.filled_quantity != filled:
+                        self._violation(f"{key}: {filled} filled at the gateway; the journal has {order}")
 
     # Comparing ---------------------------------------------------------------------------------
 
@@ -322,19 +358,18 @@ class Run:
         for ref in sorted(seen.refs):
             if len(seen.perm_ids(ref)) != 1 or len(seen.orders.get(ref, [])) != 1:
                 found.append(f"{ref} is at the gateway as {seen.orders.get(ref)}, {seen.perm_ids(ref)}")
-        if strangers := seen.refs - {asked.key for asked in self._asked}:
+        if strangers := seen.refs - {key for asked in self._asked for key in asked.keys}:
             found.append(f"at the gateway are orders that nobody has asked for: {strangers}")
         for asked in self._asked:
-            response = await self._http.get(f"/api/orders/{asked.key}")
-            answer = response.json()
-            if asked.key not in seen.orders:
-                found.append(f"{asked.key} is not at the gateway (told it is: {asked.was_placed}): {answer}")
-            elif response.status_code != 200:
-                found.append(
-                    f"{asked.key} is at the gateway, {seen.orders[asked.key]}; the server says {answer}"
-                )
-            elif difference := _difference(asked, answer, seen):
-                found.append(f"{asked.key}: {difference}; the server says {answer}")
+            for key, quantity in asked.keys.items():
+                response = await self._http.get(f"/api/orders/{key}")
+                answer = response.json()
+                if key not in seen.orders:
+                    found.append(f"{key} is not at the gateway (told it is: {asked.was_placed}): {answer}")
+                elif response.status_code != 200:
+                    found.append(f"{key} is at the gateway, {seen.orders[key]}; the server says {answer}")
+                elif difference := _difference(key, quantity, answer, seen):
+                    found.append(f"{key}: {difference}; the server says {answer}")
         return [*found, *_differing_fills(seen, await self._fills())]
 
     async def _fills(self) -> dict[str, tuple[Any, ...]]:
@@ -355,6 +390,12 @@ class Run:
 def _an_order(key: str, rng: random.Random) -> dict[str, Any]:
     body: dict[str, Any] = {"client_order_id": key, "symbol": rng.choice(["AAPL", "MSFT", "IBM"])}
     body |= {"side": rng.choice(["BUY", "SELL"]), "quantity": str(rng.choice([1, 5, 100]))}
+    if rng.random() < 0.15:
+        above, below = {"limit_price": "5000.00"}, {"stop_price": "1.00"}
+        if body["side"] == "SELL":
+            above, below = {"stop_price": "5000.00"}, {"limit_price": "1.00"}
+        profit, loss = (above, below) if body["side"] == "BUY" else (below, above)
+        return body | {"order_class": "bracket", "take_profit": profit, "stop_loss": loss}
     if rng.random() < 0.5:
         return body
     is_far = rng.random() < 0.7
@@ -362,9 +403,9 @@ def _an_order(key: str, rng: random.Random) -> dict[str, Any]:
     return body | {"order_type": "LMT", "limit_price": price, "tif": rng.choice(["DAY", "GTC"])}
 
 
-def _difference(asked: Asked, answer: dict[str, Any], seen: Seen) -> str | None:
-    perm_id, status, _ = seen.orders[asked.key][0]
-    filled = sum((size for ref, _, size, _ in seen.fills.values() if ref == asked.key), Decimal(0))
+def _difference(key: str, quantity: Decimal, answer: dict[str, Any], seen: Seen) -> str | None:
+    perm_id, status, _ = seen.orders[key][0]
+    filled = sum((size for ref, _, size, _ in seen.fills.values() if ref == key), Decimal(0))
     expected = STATUSES.get(status, status)
     if expected == "submitted" and filled:
         expected = "partially_filled"
@@ -372,8 +413,8 @@ def _difference(asked: Asked, answer: dict[str, Any], seen: Seen) -> str | None:
         "status": (expected, str),
         "perm_id": (perm_id, int),
         "filled_quantity": (filled, Decimal),
-        "quantity": (Decimal(asked.body["quantity"]), Decimal),
-        "client_order_id": (asked.key, str),
+        "quantity": (quantity, Decimal),
+        "client_order_id": (key, str),
     }
     differing = [
         f"{name} is {value}" for name, (value, read) in pairs.items() if read(answer[name] or 0) != value

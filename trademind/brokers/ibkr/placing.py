@@ -32,6 +32,7 @@ from trademind.errors import (
     OrderNotWorking,
     OrderOutcomeUnknown,
     OrderRejected,
+    Refused,
     ShuttingDown,
     TradeMindError,
 )
@@ -214,8 +215,9 @@ class Placing:
                     Priority.ORDER, lambda: self._release(group, released), messages=len(released)
                 )
             except TradeMindError as error:
-                self._withdraw(session, keys, error)
-                raise self._refusal(keys) or error from None
+                reason = self._refusal(keys) or error
+                self._withdraw(session, keys, reason)
+                raise reason from None
             await self._acknowledged(session, *answers)
         if refusal := self._refusal(keys):
             await self._withdraw_rest(session, keys)
@@ -257,11 +259,13 @@ class Placing:
         return ib_order
 
     def _withdraw(self, session: Session, keys: Sequence[str], error: TradeMindError) -> None:
-        """Take back what was staged, none of which has been placed."""
+        """Take back what was staged, none of which has been placed. Where that is not because IB refused
+        something, the key is free to ask for it again."""
         for key in keys:
-            if self._known(key).status is OrderStatus.PENDING_SUBMIT:
+            if not self._known(key).status.is_done:
                 self._post_cancel(session, key)
-        self._give_up(keys, OrderStatus.CANCELED, f"its group was not placed: {error.detail}")
+        status = OrderStatus.CANCELED if isinstance(error, Refused) else OrderStatus.NEVER_SENT
+        self._give_up(keys, status, f"its group was not placed: {error.detail}")
 
     async def _withdraw_rest(self, session: Session, keys: Sequence[str]) -> None:
         """IB has refused one of them after all: cancel the others, and wait until they are, or IB says that
@@ -282,7 +286,7 @@ class Placing:
     def _give_up(self, keys: Sequence[str], status: OrderStatus, reason: str) -> None:
         for key in keys:
             order = self._known(key)
-            if order.status is OrderStatus.PENDING_SUBMIT:
+            if order.status in (OrderStatus.PENDING_SUBMIT, OrderStatus.UNKNOWN):
                 self._book.give_reason(order, status, reason)
 
     def _refusal(self, keys: Iterable[str]) -> OrderRejected | None:
