@@ -43,6 +43,7 @@ from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, Or
 from trademind.journal import Journal, open_journal
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
+from trademind.trading.risk import Risk
 
 NOW = datetime(2026, 1, 30, 15, 30, 0, 250_000, tzinfo=UTC)
 AAPL = Contract(con_id=265598, symbol="AAPL", sec_type=SecType.STOCK, exchange="SMART", currency="USD")
@@ -303,8 +304,10 @@ class MemoryBroker:
             if symbol.startswith(text.upper())
         )
 
-    async def qualify(self, query: ContractQuery) -> ContractDetails:
-        raise ContractNotFound(f"no contract for {query.symbol!r}")
+    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
+        return ContractDetails(
+            contract=self._find(query), long_name="", min_tick=Decimal("0.01"), size_increment=Decimal(1)
+        )
 
     def _find(self, query: ContractQuery) -> Contract:
         if query.symbol not in LISTED:
@@ -321,6 +324,7 @@ class MemoryRuntime:
     settings: Settings
     broker: Broker
     orders: OrderEntry
+    risk: Risk
     journal: Journal
 
 
@@ -330,9 +334,15 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
     @asynccontextmanager
     async def open_runtime(settings: Settings) -> AsyncIterator[MemoryRuntime]:
         with TemporaryDirectory() as folder:
-            async with open_journal(Path(folder) / "journal.db") as journal:
-                entry = OrderEntry(broker, journal, SystemClock())
-                yield MemoryRuntime(settings=settings, broker=broker, orders=entry, journal=journal)
+            clock = SystemClock()
+            async with (
+                open_journal(Path(folder) / "journal.db") as journal,
+                Risk(broker, journal, clock, settings.risk.limits) as risk,
+            ):
+                entry = OrderEntry(broker, journal, risk, clock)
+                yield MemoryRuntime(
+                    settings=settings, broker=broker, orders=entry, risk=risk, journal=journal
+                )
 
     return open_runtime
 

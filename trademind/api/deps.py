@@ -19,6 +19,7 @@ from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
+from trademind.trading.risk import Risk
 
 
 def _state(connection: HTTPConnection) -> AppState:
@@ -31,6 +32,10 @@ async def _broker(connection: HTTPConnection) -> Broker:
 
 async def _order_entry(connection: HTTPConnection) -> OrderEntry:
     return _state(connection)["runtime"].orders
+
+
+async def _risk(connection: HTTPConnection) -> Risk:
+    return _state(connection)["runtime"].risk
 
 
 async def _journal(connection: HTTPConnection) -> Journal:
@@ -54,6 +59,7 @@ async def _metrics(connection: HTTPConnection) -> Metrics:
 
 
 JournalDep = Annotated[Journal, Depends(_journal)]
+RiskDep = Annotated[Risk, Depends(_risk)]
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -14,6 +14,7 @@ from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
+from trademind.trading.risk import Risk
 
 
 class OpenedRuntime(Protocol):
@@ -27,6 +28,9 @@ class OpenedRuntime(Protocol):
 
     @property
     def orders(self) -> OrderEntry: ...
+
+    @property
+    def risk(self) -> Risk: ...
 
     @property
     def journal(self) -> Journal: ...

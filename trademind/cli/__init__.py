@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import trademind
-from trademind.cli import doctor, gateway, journal, market, orders, portfolio, server
+from trademind.cli import doctor, gateway, journal, market, orders, portfolio, risk, server
 from trademind.cli.output import EXIT_CODES
 
 app = typer.Typer(
@@ -43,6 +43,9 @@ app.add_typer(journal.app, name="journal")
 app.command()(portfolio.account)
 app.command()(portfolio.positions)
 app.command()(orders.orders)
+app.command()(risk.risk)
+app.command()(risk.halt)
+app.command()(risk.resume)
 app.command()(market.quote)
 app.command()(market.bars)
 app.command()(doctor.doctor)

@@ -18,6 +18,7 @@ from trademind.domain.orders import (
     Side,
     TimeInForce,
 )
+from trademind.domain.risk import RiskLimits, TradingHours, TradingMode, TradingState
 from trademind.domain.session import SessionInfo, SessionState, Snapshot
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Position",
     "Quote",
     "Resumed",
+    "RiskLimits",
     "SecType",
     "SessionInfo",
     "SessionState",
@@ -51,4 +53,7 @@ __all__ = [
     "Snapshot",
     "State",
     "TimeInForce",
+    "TradingHours",
+    "TradingMode",
+    "TradingState",
 ]

@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
-from trademind.domain import Order, OrderRequest, OrderStatus
+from trademind.domain import Order, OrderChange, OrderRequest, OrderStatus
 from trademind.errors import DuplicateOrder, OrderNotFound, TradeMindError, Unavailable
 from trademind.journal import Intent, Journal, OrderChanged, StoredEvent
+from trademind.trading.risk import Risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,12 @@ class OrderEntry:
         pending: What an earlier process has left without telling what became of it (see `earlier`).
     """
 
-    def __init__(self, broker: Broker, journal: Journal, clock: Clock, pending: Iterable[Order] = ()) -> None:
+    def __init__(
+        self, broker: Broker, journal: Journal, risk: Risk, clock: Clock, pending: Iterable[Order] = ()
+    ) -> None:
         self._broker = broker
         self._journal = journal
+        self._risk = risk
         self._clock = clock
         self._pending = {order.id: order for order in pending}
 
@@ -42,6 +46,7 @@ class OrderEntry:
         """Place an order, or find the one that its key has made.
 
         Raises:
+            TradingHalted, RiskLimitExceeded: the risk desk does not let it pass; nothing was sent.
             StateNotKept: the journal does not take it; nothing was sent.
             DuplicateOrder: the key belongs to other terms.
             TradeMindError: as `Broker.place_order`.
@@ -55,31 +60,52 @@ class OrderEntry:
             accepted_at=self._clock.now(),
             origin=origin,
         )
-        await self._refuse_early(key)
-        earlier = await self._journal.accept(intent)
-        if earlier is not None:
-            if earlier.fingerprint != intent.fingerprint:
-                raise DuplicateOrder(
-                    f"client_order_id {key} belongs to an order with other terms; give a new order a new one"
-                )
-            known = await self._known(key)
-            if known is not None and known.status is not OrderStatus.NEVER_SENT:
-                return Placed(known, is_new=False)
-            if known is not None:
-                await self._begin_anew(known)
-        return Placed(await self._broker.place_order(request), is_new=True)
-
-    async def _refuse_early(self, key: str) -> None:
-        """Write nothing down of a new order that cannot be sent anyway, as while the gateway is away."""
         try:
             self._broker.check_taking_orders()
+            admission = await self._risk.admit(request)
         except TradeMindError:
-            if await self._journal.reading.intent(key) is None:
+            # Nothing is written down of what cannot be sent; but the key may have made its order before.
+            earlier = await self._journal.reading.intent(key)
+            if earlier is None or (made := await self._made_by(intent, earlier)) is None:
                 raise
+            return Placed(made, is_new=False)
+        with admission:
+            if (earlier := await self._journal.accept(intent)) is not None:
+                if (made := await self._made_by(intent, earlier)) is not None:
+                    return Placed(made, is_new=False)
+                await self._begin_anew(key)
+            # What else may take its time comes before the last look at the mode: from here it is only sent.
+            await self._broker.qualify(request.query)
+            admission.confirm()
+            return Placed(await self._broker.place_order(request), is_new=True)
 
-    async def _begin_anew(self, known: Order) -> None:
+    async def change(self, order_id: str, change: OrderChange) -> Order:
+        """Change a working order. Raises as `place`, and as `Broker.modify_order`."""
+        order = await self._broker.get_order(order_id)
+        self._broker.check_taking_orders()
+        with await self._risk.admit_change(order, change) as admission:
+            admission.confirm()
+            return await self._broker.modify_order(order_id, change)
+
+    async def _made_by(self, intent: Intent, earlier: Intent) -> Order | None:
+        """The order that the key of an earlier intent has made; None where IB never got one.
+
+        Raises:
+            DuplicateOrder: the key belongs to other terms.
+        """
+        if earlier.fingerprint != intent.fingerprint:
+            raise DuplicateOrder(
+                f"client_order_id {intent.client_order_id} belongs to an order with other terms; give a new "
+                "order a new one"
+            )
+        known = await self._known(intent.client_order_id)
+        return None if known is None or known.status is OrderStatus.NEVER_SENT else known
+
+    async def _begin_anew(self, key: str) -> None:
         """An order that was never sent is about to be: were this process to die now, that must no longer be
         believed of it."""
+        if (known := await self._known(key)) is None:
+            return
         begun = replace(known, status=OrderStatus.PENDING_SUBMIT, ib_order_id=None, reason=None)
         self._journal.note(OrderChanged("new", replace(begun, updated_at=self._clock.now())))
         await self._journal.flushed()

@@ -43,7 +43,7 @@ class OrderFilter(In):
     response_description="Placed, and acknowledged by IB",
     responses={
         200: {"model": OrderOut, "description": "The key has already made this order; nothing was placed"},
-        **problems(400, 404, 409, 413, 415, 422, 502, 503, 504),
+        **problems(400, 404, 409, 413, 415, 422, 423, 502, 503, 504),
     },
 )
 async def place(
@@ -125,10 +125,10 @@ async def order_events(order_id: OrderId, entry: OrderEntryDep) -> OrderEventsOu
     return OrderEventsOut.of(order_id, await entry.events(order_id))
 
 
-@router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 502, 503, 504))
-async def modify(order_id: OrderId, change: OrderChangeIn, broker: BrokerDep) -> OrderOut:
+@router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 423, 502, 503, 504))
+async def modify(order_id: OrderId, change: OrderChangeIn, entry: OrderEntryDep) -> OrderOut:
     """Change a working order. Fields that are left out, or null, stay as they are."""
-    return OrderOut.of(await broker.modify_order(order_id, change.change()))
+    return OrderOut.of(await entry.change(order_id, change.change()))
 
 
 @router.delete("/{order_id}", status_code=202, responses=problems(404, 409, 422, 502, 503, 504))
