@@ -93,6 +93,7 @@ class Admission:
         *,
         count: int = 0,
         shrinks: bool = False,
+        is_cancel: bool = False,
     ) -> None:
         self._desk = desk
         self.lines = tuple(lines)
@@ -100,6 +101,8 @@ class Admission:
         self.count = count
         """How many new orders they are."""
         self.shrinks = shrinks
+        self.is_cancel = is_cancel
+        """It passes whatever the mode is."""
         self.is_confirmed = False
 
     def confirm(self) -> None:
@@ -169,7 +172,7 @@ class Admissions:
         while True:
             holding = self._holding()
             if order.status.is_done or _only_lowers(order, change):
-                return Admission(self, shrinks=True)
+                return Admission(self, is_cancel=True)
             rules.check_halted(holding.state)
             if holding.is_free:
                 return Admission(self)
@@ -197,6 +200,8 @@ class Admissions:
 
     def confirm(self, admission: Admission) -> None:
         """See `Admission.confirm`."""
+        if admission.is_cancel:
+            return
         state = self._holding().state
         rules.check_halted(state)
         if state.mode is TradingMode.REDUCING and not admission.shrinks:
