@@ -24,6 +24,7 @@ from trademind.errors import (
     StateNotKept,
     TradingHalted,
 )
+from trademind.gateway.faults import Delay, Step
 from trademind.gateway.server import PaperGatewayServer
 from trademind.journal import Intent, StateSet, open_journal
 from trademind.trading.risk import Risk
@@ -115,6 +116,20 @@ async def test_exposure_counts_what_is_held_and_priced_by_a_quote(
         await desk.risk.set_limits(limits(max_gross_exposure=worth), by="test")
         assert await is_refused(desk, quantity=1) == "max_gross_exposure"
         assert await is_refused(desk, symbol="MSFT", side="SELL", quantity=10) is None
+
+
+async def test_a_fill_counts_whichever_message_tells_of_it_first(
+    gateway: PaperGatewayServer, tmp_path: Path
+) -> None:
+    """The order is filled by its status, and neither fill nor position have come. Taken out: `_unseen`; the
+    second order passes."""
+    late = Delay(timedelta(minutes=1))
+    for message in ("execDetails", "position", "updatePortfolio", "commissionReport"):
+        gateway.core.timeline.add(Step(do=late, message=message, times=None))
+    async with open_desk(gateway.port, tmp_path, limits=limits(max_position_quantity=10)) as desk:
+        assert (await desk.place(order()))[1] is OrderStatus.FILLED
+        assert await desk.broker.get_positions() == ()
+        assert await is_refused(desk, quantity=1) == "max_position_quantity"
 
 
 # The kill switch ---------------------------------------------------------------------------------

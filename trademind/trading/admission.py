@@ -35,6 +35,8 @@ from trademind.trading.exposure import Candidate, Facts, Line, without_price
 from trademind.trading.hours import trades
 
 MINUTE: Final = timedelta(minutes=1)
+CROSSING: Final = timedelta(seconds=2)
+"""How long after an order's status its fill may come: two messages of one event lie closer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +290,24 @@ class Admissions:
         there = {order.client_order_id for order in orders if order.status is not OrderStatus.NEVER_SENT}
         coming = [line for each in self._held for key, line in each.lines if key is None or key not in there]
         new = sum(key is not None and key not in there for each in self._held for key, _ in each.lines)
-        return [*map(Line.of, working), *coming], len(working) + new
+        return [*map(Line.of, working), *coming, *await self._unseen(orders)], len(working) + new
+
+    async def _unseen(self, orders: Iterable[Order]) -> list[Line]:
+        """What has filled by an order's status, and is in no position yet: IB tells of the fill itself in
+        another message, and either may come first."""
+        start = self._clock.now() - CROSSING
+        fresh = [o for o in orders if o.filled_quantity and o.commission is None and o.updated_at > start]
+        if not fresh:
+            return []
+        seen: dict[str | None, Decimal] = {}
+        for fill in await self._broker.get_executions():
+            seen[fill.order_id] = seen.get(fill.order_id, Decimal(0)) + fill.quantity
+        missing = [(order, order.filled_quantity - seen.get(order.id, Decimal(0))) for order in fresh]
+        return [
+            Line(contract=order.contract, side=order.side, quantity=quantity, price=order.avg_fill_price)
+            for order, quantity in missing
+            if quantity > 0
+        ]
 
     async def facts(self) -> Facts:
         """How things stand, for whoever looks at them; nothing is asked of the market."""
