@@ -1,6 +1,8 @@
 """The risk desk with everything real: orders through entry, a journal on disk, a paper gateway over TCP."""
 
 import asyncio
+import inspect
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -14,8 +16,9 @@ from tests.brokers.test_faults import until
 from tests.trading.test_entry import Desk, intent_of, open_desk, placed_at
 from tests.trading.test_entry import gateway as gateway  # a fixture
 from trademind import OrderChange, OrderStatus
+from trademind.aio import Tasks
 from trademind.clock import ManualClock, SystemClock
-from trademind.domain import RiskLimits, TradingMode
+from trademind.domain import Order, OrderRequest, RiskLimits, TradingMode
 from trademind.errors import (
     Conflict,
     ContractNotFound,
@@ -26,7 +29,7 @@ from trademind.errors import (
 )
 from trademind.gateway.faults import Delay, Step
 from trademind.gateway.server import PaperGatewayServer
-from trademind.journal import Intent, StateSet, open_journal
+from trademind.journal import StateSet, open_journal
 from trademind.trading.risk import Risk
 
 
@@ -192,26 +195,82 @@ async def test_what_cannot_be_read_halts(gateway: PaperGatewayServer, tmp_path: 
         assert "max_order_quantity" in desk.risk.state.reason
 
 
+def meanwhile(patched: pytest.MonkeyPatch, owner: object, name: str, what: Callable[[], Any]) -> None:
+    """Have `what` happen once, while the next call of a method is under way."""
+    method = getattr(owner, name)
+
+    async def with_something(*arguments: Any, **named: Any) -> Any:
+        patched.setattr(owner, name, method)
+        answer = await method(*arguments, **named)
+        if inspect.isawaitable(done := what()):
+            await done
+        return answer
+
+    patched.setattr(owner, name, with_something)
+
+
 async def test_a_halt_between_the_journal_and_the_wire_is_in_time(
     gateway: PaperGatewayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Taken out: `confirm` in `OrderEntry.place`; the order is sent."""
     async with open_desk(gateway.port, tmp_path) as desk:
-        accept = desk.journal.accept
-
-        async def accept_and_halt(intent: Intent) -> Intent | None:
-            earlier = await accept(intent)
-            await desk.risk.halt("just now", by="test")
-            return earlier
-
-        with monkeypatch.context() as patched:
-            patched.setattr(desk.journal, "accept", accept_and_halt)
-            with pytest.raises(TradingHalted):
-                await desk.place(order(client_order_id="key"))
+        meanwhile(monkeypatch, desk.journal, "accept", lambda: desk.risk.halt("just now", by="test"))
+        with pytest.raises(TradingHalted):
+            await desk.place(order(client_order_id="key"))
         assert placed_at(gateway) == 0
         assert await desk.journal.reading.intent("key") is not None
         await desk.risk.resume(by="test")
         assert await desk.place(order(client_order_id="key")) == ("key", OrderStatus.FILLED, True)
+
+
+async def test_a_mode_that_comes_between_the_journal_and_the_wire_is_in_time(
+    gateway: PaperGatewayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out: the look at the mode in `Admissions.confirm`; the order is sent."""
+    async with open_desk(gateway.port, tmp_path) as desk:
+        meanwhile(monkeypatch, desk.journal, "accept", lambda: desk.risk._enter_reducing(Decimal(-1)))
+        assert await is_refused(desk) == "mode"
+    assert placed_at(gateway) == 0
+
+
+async def test_limits_that_are_set_while_an_order_is_checked_hold_for_it(
+    gateway: PaperGatewayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out: the second look at what holds in `Admissions.admit`; the order passes."""
+    async with open_desk(gateway.port, tmp_path, limits=limits(max_order_notional=10_000)) as desk:
+        stricter = limits(max_order_quantity=9)
+        meanwhile(monkeypatch, desk.broker, "get_quote", lambda: desk.risk.set_limits(stricter, by="test"))
+        assert await is_refused(desk) == "max_order_quantity"
+
+
+async def test_a_halt_is_not_ended_by_who_asked_before_it_came(
+    gateway: PaperGatewayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_desk(gateway.port, tmp_path) as desk:
+        await desk.risk.halt("once", by="test")
+        meanwhile(monkeypatch, desk.broker, "get_pnl", lambda: desk.risk.halt("and again", by="test"))
+        with pytest.raises(Conflict):
+            await desk.risk.resume(by="test")
+        assert (desk.risk.state.mode, desk.risk.state.reason) == (TradingMode.HALTED, "and again")
+
+
+async def test_what_is_being_handed_over_is_cancelled_too(
+    gateway: PaperGatewayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The halt comes when the broker has been given the order and no book has it yet."""
+    async with open_desk(gateway.port, tmp_path) as desk:
+        place_order, halting = desk.broker.place_order, Tasks()
+
+        async def halt_and_place(request: OrderRequest) -> Order:
+            halting.spawn(desk.risk.halt("now", by="test", cancel_open=True), name="halt")
+            return await place_order(request)
+
+        monkeypatch.setattr(desk.broker, "place_order", halt_and_place)
+        with suppress(OrderNotWorking):
+            await desk.place(resting(client_order_id="key"))
+        await halting.finish(grace=5)
+        assert (await desk.broker.get_order("key")).status.is_done
+        assert not gateway.core.exchange.orders()
 
 
 async def test_what_waits_for_its_turn_is_withdrawn_by_a_halt(
@@ -220,9 +279,10 @@ async def test_what_waits_for_its_turn_is_withdrawn_by_a_halt(
     """Taken out: the withdrawal in `Risk.halt`; all of them are sent in the end."""
     async with open_desk(gateway.port, tmp_path, max_requests_per_second=10) as desk:
         await desk.broker.qualify(resting().query)
+        tasks = Tasks()
         placing = [
-            asyncio.ensure_future(desk.place(resting(client_order_id=f"key-{n}")))  # noqa: TID251
-            for n in range(30)
+            tasks.spawn(desk.place(resting(client_order_id=key)), name=key, expected=OrderNotWorking)
+            for key in (f"key-{number}" for number in range(30))
         ]
         await until(lambda: sum(o.is_queued for o in desk.broker._book.orders()) > 10)
         done = await desk.risk.halt("now", by="test")

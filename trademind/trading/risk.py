@@ -204,7 +204,8 @@ class Risk:
         working order of this server.
         """
         self._enter(TradingMode.HALTED, reason, by)
-        # Neither waits for the other: a gateway and a disk that hang are when this is asked for.
+        # Neither waits for the other: this is asked for when a gateway or a disk hangs. As tasks of their own
+        # they begin one step of the loop later, when what was confirmed just before is in the book.
         _, done = await asyncio.gather(
             self._keep(_STATE_KEY, "risk.halt", by), self._cancel(everything=cancel_open)
         )
@@ -244,8 +245,6 @@ class Risk:
         """Withdraw what was not sent yet, or cancel everything. What has failed is told, not raised."""
         error: str | None = None
         wanted: list[Order] = []
-        # What was confirmed just before is on its way to the book, one step of the loop from here.
-        await asyncio.sleep(0)
         try:
             working = await self._broker.get_orders(working=True)
             wanted = [o for o in working if not o.external and (everything or o.is_queued)]
