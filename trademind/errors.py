@@ -23,7 +23,9 @@
     │   ├── HostNotAllowed           asked for under a name that is not the server's
     │   ├── OriginNotAllowed         a web page of another site wants to change something
     │   ├── LiveAccountNotAllowed    a live account where only paper is allowed
-    │   └── LiveTradingNotAllowed    an order for a live account without ALLOW_LIVE
+    │   ├── LiveTradingNotAllowed    an order for a live account without ALLOW_LIVE
+    │   └── RiskLimitExceeded        an order that a risk limit does not let pass; `limit` names it
+    ├── TradingHalted                the kill switch is on: cancels pass, orders do not (423)
     ├── Invalid                      the request itself is wrong (422), field by field
     ├── NotFound                     (404)
     │   ├── ContractNotFound
@@ -246,6 +248,40 @@ class LiveAccountNotAllowed(Forbidden):
 class LiveTradingNotAllowed(Forbidden):
     code = "live_trading_not_allowed"
     title = "Trading a live account is switched off"
+
+
+class RiskLimitExceeded(Forbidden):
+    """A risk limit does not let an order pass, or what it would have to be measured by is not known.
+
+    Args:
+        limit: The limit, by its field in `RiskLimits`; `mode` where only positions may be reduced.
+        allowed: The limit's value.
+        would_be: What the order would come to; None where that is not known.
+    """
+
+    code = "risk_limit_exceeded"
+    title = "A risk limit would be exceeded"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        limit: str,
+        allowed: str,
+        would_be: str | None,
+        retry_after: int | None = None,
+    ) -> None:
+        extra = {"limit": limit, "allowed": allowed, "would_be": would_be}
+        super().__init__(detail, extra=extra, retry_after=retry_after)
+
+
+class TradingHalted(TradeMindError):
+    code = "trading_halted"
+    title = "Trading is halted"
+    status = 423
+    advice = (
+        "`trademind resume`, or POST /api/risk/resume, ends the halt; then the same order may be sent again."
+    )
 
 
 class Invalid(TradeMindError):

@@ -22,6 +22,7 @@ from trademind.settings import BrokerKind, Settings, is_loopback
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
 from trademind.trading.recorder import Recorder
+from trademind.trading.risk import Risk
 from trademind.trading.targets import Targets
 
 
@@ -33,6 +34,7 @@ class Runtime:
     broker: Broker
     orders: OrderEntry
     targets: Targets
+    risk: Risk
     journal: Journal
     gateway: PaperGatewayServer | None
     """The embedded paper gateway, where there is one."""
@@ -81,14 +83,24 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         pending = await pending_orders(journal, ibkr.client_id)
         broker.remember([*known, *pending])
         await stack.enter_async_context(Recorder(broker, journal, known))
+        risk = Risk(
+            broker,
+            journal,
+            clock,
+            settings.risk.limits,
+            # A paper market may be in another time, and its instruments trade by that.
+            market=None if gateway is None else gateway.core.clock,
+        )
+        await stack.enter_async_context(risk)
         await broker.start()
         stack.push_async_callback(broker.disconnect)
-        orders = OrderEntry(broker, journal, clock, pending)
+        orders = OrderEntry(broker, journal, risk, clock, pending)
         yield Runtime(
             settings=settings,
             broker=broker,
             orders=orders,
             targets=Targets(broker, journal, orders),
+            risk=risk,
             journal=journal,
             gateway=gateway,
         )

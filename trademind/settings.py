@@ -32,7 +32,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trademind.clock import MAX_SPEED, MIN_SPEED
 from trademind.domain.account import check_paper_account
-from trademind.errors import SettingsError
+from trademind.domain.risk import RiskLimits, TradingHours
+from trademind.errors import Invalid, SettingsError
 
 PREFIX = "TRADEMIND_"
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -227,6 +228,46 @@ class JournalSettings(_Group):
     """A PostgreSQL database, as in postgresql://user:password@host/name; empty: a file in the data folder."""
 
 
+class RiskSettings(_Group):
+    """The risk limits until others are set through the API; docs/risk.md says of each what counts."""
+
+    max_order_quantity: Decimal | None = None
+    max_order_notional: Decimal | None = None
+    max_position_quantity: Decimal | None = None
+    max_position_notional: Decimal | None = None
+    max_gross_exposure: Decimal | None = None
+    max_open_orders: int | None = None
+    max_orders_per_minute: int | None = None
+    max_daily_loss: Decimal | None = None
+    price_collar: Decimal | None = None
+    allowed_symbols: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """Separated by commas."""
+    denied_symbols: Annotated[tuple[str, ...], NoDecode] = ()
+    """Separated by commas."""
+    trading_hours: TradingHours | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if value == "":
+            return () if info.field_name == "denied_symbols" else None
+        is_list = info.field_name in ("allowed_symbols", "denied_symbols")
+        return tuple(value.split(",")) if is_list and isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _are_limits(self) -> Self:
+        try:
+            _ = self.limits
+        except Invalid as error:
+            field, message = error.errors[0]
+            raise ValueError(f"{PREFIX}RISK__{field.upper()}: {message}") from None
+        return self
+
+    @property
+    def limits(self) -> RiskLimits:
+        return RiskLimits(**self.model_dump())
+
+
 class ServerSettings(_Group):
     """The HTTP server."""
 
@@ -293,6 +334,7 @@ class Settings(BaseSettings):
     broker: BrokerKind = BrokerKind.PAPER
     ibkr: IBKRSettings = IBKRSettings()
     paper: PaperSettings = PaperSettings()
+    risk: RiskSettings = RiskSettings()
     server: ServerSettings = ServerSettings()
     journal: JournalSettings = JournalSettings()
     data_dir: Path = Path(".trademind")

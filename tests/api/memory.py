@@ -46,6 +46,7 @@ from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, Or
 from trademind.journal import Journal, open_journal
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
+from trademind.trading.risk import Risk
 from trademind.trading.targets import Targets
 
 NOW = datetime(2026, 1, 30, 15, 30, 0, 250_000, tzinfo=UTC)
@@ -335,8 +336,10 @@ class MemoryBroker:
             if symbol.startswith(text.upper())
         )
 
-    async def qualify(self, query: ContractQuery) -> ContractDetails:
-        raise ContractNotFound(f"no contract for {query.symbol!r}")
+    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
+        return ContractDetails(
+            contract=self._find(query), long_name="", min_tick=Decimal("0.01"), size_increment=Decimal(1)
+        )
 
     def _find(self, query: ContractQuery) -> Contract:
         if query.symbol not in LISTED:
@@ -354,6 +357,7 @@ class MemoryRuntime:
     broker: Broker
     orders: OrderEntry
     targets: Targets
+    risk: Risk
     journal: Journal
 
 
@@ -363,11 +367,19 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
     @asynccontextmanager
     async def open_runtime(settings: Settings) -> AsyncIterator[MemoryRuntime]:
         with TemporaryDirectory() as folder:
-            async with open_journal(Path(folder) / "journal.db") as journal:
-                entry = OrderEntry(broker, journal, SystemClock())
-                targets = Targets(broker, journal, entry)
+            clock = SystemClock()
+            async with (
+                open_journal(Path(folder) / "journal.db") as journal,
+                Risk(broker, journal, clock, settings.risk.limits) as risk,
+            ):
+                entry = OrderEntry(broker, journal, risk, clock)
                 yield MemoryRuntime(
-                    settings=settings, broker=broker, orders=entry, targets=targets, journal=journal
+                    settings=settings,
+                    broker=broker,
+                    orders=entry,
+                    targets=Targets(broker, journal, entry),
+                    risk=risk,
+                    journal=journal,
                 )
 
     return open_runtime

@@ -53,6 +53,9 @@ def test_version_and_help() -> None:
         "order",
         "quote",
         "bars",
+        "risk",
+        "halt",
+        "resume",
         "doctor",
     ):
         assert f" {command} " in text
@@ -101,6 +104,20 @@ def test_cancel(trademind_: Commands) -> None:
     canceled = trademind_.json("order", "cancel", order["id"])
     assert canceled["status"] in ("pending_cancel", "canceled")
     assert trademind_("order", "cancel", "no/such order").exit_code == 1
+
+
+def test_halt_and_resume(trademind_: Commands) -> None:
+    order = trademind_.json("order", "place", "BUY", "1", "MSFT", "--limit", "1")
+    assert trademind_.json("risk")["mode"] == "normal"
+    try:
+        halted = trademind_.json("halt", "--reason", "something is odd", "--cancel-open")
+        assert (halted["mode"], halted["reason"]) == ("halted", "something is odd")
+        assert order["id"] in halted["canceled"]
+        assert trademind_.json("order", "place", "BUY", "1", "MSFT", exit_code=1)["code"] == "trading_halted"
+        assert "something is odd" in trademind_("risk").stdout
+        assert trademind_("halt").stdout.startswith("halted since")
+    finally:
+        assert trademind_("resume").stdout.startswith("normal since")
 
 
 def test_market(trademind_: Commands) -> None:

@@ -16,7 +16,7 @@ from tests.brokers.test_faults import until
 from trademind import IBKRBroker, OrderChange, OrderStatus
 from trademind.aio import Tasks
 from trademind.clock import SystemClock
-from trademind.domain import OrderRequest, SessionState, bracket
+from trademind.domain import OrderRequest, RiskLimits, SessionState, bracket
 from trademind.errors import (
     ContractNotFound,
     DuplicateOrder,
@@ -31,6 +31,7 @@ from trademind.trading.audit import Caller
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
 from trademind.trading.recorder import Recorder
+from trademind.trading.risk import Risk
 
 CLIENT_ID = 5
 BY = Caller("a test", "here")
@@ -41,6 +42,7 @@ class Desk:
     entry: OrderEntry
     broker: IBKRBroker
     journal: Journal
+    risk: Risk
 
     async def place(self, request: OrderRequest) -> tuple[str, OrderStatus, bool]:
         placed = await self.entry.place(request, by=BY)
@@ -48,7 +50,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(port: int, folder: Path, **options: Any) -> AsyncIterator[Desk]:
+async def open_desk(
+    port: int, folder: Path, *, limits: RiskLimits | None = None, **options: Any
+) -> AsyncIterator[Desk]:
     """What a server process has, from its start to its end."""
     clock = SystemClock()
     async with open_journal(folder / "journal.db", clock=clock) as journal:
@@ -56,11 +60,11 @@ async def open_desk(port: int, folder: Path, **options: Any) -> AsyncIterator[De
         known = await known_orders(journal, CLIENT_ID, clock.now())
         pending = await pending_orders(journal, CLIENT_ID)
         broker.remember([*known, *pending])
-        async with Recorder(broker, journal, known):
+        async with Recorder(broker, journal, known), Risk(broker, journal, clock, limits) as risk:
             await broker.start()
             await until(lambda: broker.session.state is SessionState.READY)
             try:
-                yield Desk(OrderEntry(broker, journal, clock, pending), broker, journal)
+                yield Desk(OrderEntry(broker, journal, risk, clock, pending), broker, journal, risk)
             finally:
                 await broker.disconnect()
 
@@ -109,7 +113,7 @@ async def test_nothing_is_sent_that_is_not_written_down(gateway: PaperGatewaySer
     """Taken out: the wait for `accept`; the order is at the gateway."""
     async with open_desk(gateway.port, tmp_path) as desk:
         await desk.journal.flushed()
-        broken = OrderEntry(desk.broker, Broken(tmp_path / "journal.db"), SystemClock())
+        broken = OrderEntry(desk.broker, Broken(tmp_path / "journal.db"), desk.risk, SystemClock())
         with pytest.raises(StateNotKept):
             await broken.place(order(client_order_id="key"), by=BY)
         with pytest.raises(OrderNotFound):
@@ -224,8 +228,7 @@ async def test_an_order_that_is_begun_anew_is_not_taken_for_unsent_after_a_crash
     async with open_desk(gateway.port, tmp_path) as desk:
         await until(lambda: desk.broker._book.order("key").status is OrderStatus.NEVER_SENT)  # type: ignore[union-attr]
         await desk.journal.flushed()
-        known = await desk.entry.find("key")
-        await desk.entry._begin_anew([known])
+        await desk.entry._begin_anew(["key"])
     async with open_desk(gateway.port, tmp_path) as desk:
         assert (await desk.entry.find("key")).status is OrderStatus.UNKNOWN
         assert await desk.place(order(client_order_id="key")) == ("key", OrderStatus.UNKNOWN, False)
@@ -236,7 +239,9 @@ async def test_while_there_is_no_gateway_the_journal_answers_and_takes_no_new_in
     async with open_journal(tmp_path / "journal.db") as journal:
         await journal.accept(intent_of(order(client_order_id="open")))
         broker = IBKRBroker(port=1, client_id=CLIENT_ID)
-        entry = OrderEntry(broker, journal, SystemClock(), await pending_orders(journal, CLIENT_ID))
+        clock = SystemClock()
+        risk = Risk(broker, journal, clock)
+        entry = OrderEntry(broker, journal, risk, clock, await pending_orders(journal, CLIENT_ID))
         assert (await entry.find("open")).status is OrderStatus.UNKNOWN
         assert (await entry.place(order(client_order_id="open"), by=BY)).is_new is False
         with pytest.raises(NotConnected):

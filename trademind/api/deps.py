@@ -19,6 +19,7 @@ from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
 from trademind.trading.audit import Caller
 from trademind.trading.entry import OrderEntry
+from trademind.trading.risk import Risk
 from trademind.trading.targets import Targets
 
 MAX_ACTOR: Final = 100
@@ -48,6 +49,10 @@ async def _caller(connection: HTTPConnection) -> Caller:
     return Caller(agent or "unknown", f"http {client.host}" if client else "http")
 
 
+async def _risk(connection: HTTPConnection) -> Risk:
+    return _state(connection)["runtime"].risk
+
+
 async def _journal(connection: HTTPConnection) -> Journal:
     return _state(connection)["runtime"].journal
 
@@ -65,6 +70,7 @@ async def _metrics(connection: HTTPConnection) -> Metrics:
 
 
 JournalDep = Annotated[Journal, Depends(_journal)]
+RiskDep = Annotated[Risk, Depends(_risk)]
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
 TargetsDep = Annotated[Targets, Depends(_targets)]
 CallerDep = Annotated[Caller, Depends(_caller)]

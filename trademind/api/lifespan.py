@@ -13,6 +13,7 @@ from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
+from trademind.trading.risk import Risk
 from trademind.trading.targets import Targets
 
 
@@ -30,6 +31,9 @@ class OpenedRuntime(Protocol):
 
     @property
     def targets(self) -> Targets: ...
+
+    @property
+    def risk(self) -> Risk: ...
 
     @property
     def journal(self) -> Journal: ...

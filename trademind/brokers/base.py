@@ -183,6 +183,10 @@ class Broker(Protocol):
         """Contracts whose symbol or name matches `text`."""
         ...
 
-    async def qualify(self, query: ContractQuery) -> ContractDetails:
-        """The one contract that `query` means. Raises `ContractNotFound`, `AmbiguousContract`."""
+    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
+        """The one contract that `query` means. Raises `ContractNotFound`, `AmbiguousContract`.
+
+        Args:
+            fresh: Ask again what is known already: the hours of a contract are told for some days only.
+        """
         ...

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import trademind
-from trademind.cli import doctor, gateway, journal, market, orders, portfolio, server
+from trademind.cli import doctor, gateway, journal, market, orders, portfolio, risk, server
 from trademind.cli.output import EXIT_CODES
 
 app = typer.Typer(
@@ -44,6 +44,9 @@ app.command()(portfolio.account)
 app.command()(portfolio.positions)
 app.command()(orders.orders)
 app.command()(orders.reconcile)
+app.command()(risk.risk)
+app.command()(risk.halt)
+app.command()(risk.resume)
 app.command()(market.quote)
 app.command()(market.bars)
 app.command()(doctor.doctor)

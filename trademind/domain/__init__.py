@@ -20,6 +20,7 @@ from trademind.domain.orders import (
     TimeInForce,
 )
 from trademind.domain.previews import Margin, OrderPreview
+from trademind.domain.risk import RiskLimits, TradingHours, TradingMode, TradingState
 from trademind.domain.session import SessionInfo, SessionState, Snapshot
 from trademind.domain.targets import Standing, Target
 
@@ -52,6 +53,7 @@ __all__ = [
     "Position",
     "Quote",
     "Resumed",
+    "RiskLimits",
     "SecType",
     "SessionInfo",
     "SessionState",
@@ -62,5 +64,8 @@ __all__ = [
     "StopLoss",
     "Target",
     "TimeInForce",
+    "TradingHours",
+    "TradingMode",
+    "TradingState",
     "bracket",
 ]

@@ -238,6 +238,11 @@ class OrderRequest:
         """The key of the order it makes, where it has one: as of a group, which has several."""
         return (self.client_order_id,) if self.client_order_id else ()
 
+    @property
+    def queries(self) -> tuple[ContractQuery, ...]:
+        """The contracts that it trades: as of a group."""
+        return (self.query,)
+
     def _read_good_till(self) -> list[tuple[str, str]]:
         moment: object = self.good_till
         if moment is None:

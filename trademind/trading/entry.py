@@ -12,11 +12,21 @@ from uuid import uuid4
 from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
-from trademind.domain import Order, OrderChange, OrderGroup, OrderPreview, OrderRequest, OrderStatus
+from trademind.domain import (
+    Order,
+    OrderChange,
+    OrderClass,
+    OrderGroup,
+    OrderPreview,
+    OrderRequest,
+    OrderStatus,
+)
 from trademind.errors import DuplicateOrder, OrderNotFound, TradeMindError, Unavailable
 from trademind.journal import Intent, Journal, OrderChanged, StoredEvent
 from trademind.journal.records import ORDER_CHANGE
+from trademind.trading.admission import Admission
 from trademind.trading.audit import Auditor, Caller
+from trademind.trading.risk import Risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +54,13 @@ class OrderEntry:
         self,
         broker: Broker,
         journal: Journal,
+        risk: Risk,
         clock: Clock,
         pending: Iterable[Order] = (),
     ) -> None:
         self._broker = broker
         self._journal = journal
+        self._risk = risk
         self._clock = clock
         self._audit = Auditor(journal)
         self._pending = {order.id: order for order in pending}
@@ -60,6 +72,7 @@ class OrderEntry:
         """Place an order, or find the one that its key has made.
 
         Raises:
+            TradingHalted, RiskLimitExceeded: the risk desk does not let it pass; nothing was sent.
             StateNotKept: the journal does not take it; nothing was sent.
             DuplicateOrder: the key belongs to other terms.
             TradeMindError: as `Broker.place_order`.
@@ -88,45 +101,72 @@ class OrderEntry:
                 return await self._place(asked, intent)
 
     async def _place(self, asked: OrderRequest | OrderGroup, intent: Intent) -> Placed:
-        await self._refuse_early(intent.client_order_id)
-        if (earlier := await self._journal.accept(intent)) is not None:
-            if earlier.fingerprint != intent.fingerprint:
-                raise DuplicateOrder(
-                    f"client_order_id {intent.client_order_id} belongs to an order with other terms; give a "
-                    "new order a new one"
-                )
-            found = [await self._known(key) for key in asked.keys]
-            known = tuple(order for order in found if order is not None)
-            if any(order.status is not OrderStatus.NEVER_SENT for order in known):
-                return Placed(known, is_new=False)
-            if known:
-                await self._begin_anew(known)
-        if isinstance(asked, OrderGroup):
-            return Placed(await self._broker.place_group(asked), is_new=True)
-        return Placed((await self._broker.place_order(asked),), is_new=True)
-
-    async def _refuse_early(self, key: str) -> None:
-        """Write nothing down of a new order that cannot be sent anyway, as while the gateway is away."""
         try:
             self._broker.check_taking_orders()
+            admission = await self._admit(asked)
         except TradeMindError:
-            if await self._journal.reading.intent(key) is None:
+            # Nothing is written down of what cannot be sent; but the key may have made its order before.
+            earlier = await self._journal.reading.intent(intent.client_order_id)
+            if earlier is None or not (made := await self._made_by(asked, intent, earlier)):
                 raise
+            return Placed(made, is_new=False)
+        with admission:
+            if (earlier := await self._journal.accept(intent)) is not None:
+                if made := await self._made_by(asked, intent, earlier):
+                    return Placed(made, is_new=False)
+                await self._begin_anew(asked.keys)
+            # What else may take its time comes before the last look at the mode: from here it is only sent.
+            for query in asked.queries:
+                await self._broker.qualify(query)
+            admission.confirm()
+            if isinstance(asked, OrderGroup):
+                return Placed(await self._broker.place_group(asked), is_new=True)
+            return Placed((await self._broker.place_order(asked),), is_new=True)
 
-    async def _begin_anew(self, known: Iterable[Order]) -> None:
+    async def _admit(self, asked: OrderRequest | OrderGroup) -> Admission:
+        """Have the risk desk let it pass. Of a one-cancels-all group it takes every order to fill."""
+        if isinstance(asked, OrderRequest):
+            return await self._risk.admit(asked)
+        if asked.order_class is OrderClass.BRACKET:
+            return await self._risk.admit(asked.legs[0], exits=asked.legs[1:])
+        return await self._risk.admit(asked.legs)
+
+    async def _made_by(
+        self, asked: OrderRequest | OrderGroup, intent: Intent, earlier: Intent
+    ) -> tuple[Order, ...]:
+        """The orders that the key of an earlier intent has made; none where IB never got one.
+
+        Raises:
+            DuplicateOrder: the key belongs to other terms.
+        """
+        if earlier.fingerprint != intent.fingerprint:
+            raise DuplicateOrder(
+                f"client_order_id {intent.client_order_id} belongs to an order with other terms; give a new "
+                "order a new one"
+            )
+        found = [await self._known(key) for key in asked.keys]
+        known = tuple(order for order in found if order is not None)
+        return known if any(order.status is not OrderStatus.NEVER_SENT for order in known) else ()
+
+    async def _begin_anew(self, keys: Iterable[str]) -> None:
         """What was never sent is about to be: were this process to die now, that must no longer be believed
         of it."""
-        for order in known:
-            begun = replace(order, status=OrderStatus.PENDING_SUBMIT, ib_order_id=None, reason=None)
-            self._journal.note(OrderChanged("new", replace(begun, updated_at=self._clock.now())))
+        for key in keys:
+            if (order := await self._known(key)) is not None:
+                begun = replace(order, status=OrderStatus.PENDING_SUBMIT, ib_order_id=None, reason=None)
+                self._journal.note(OrderChanged("new", replace(begun, updated_at=self._clock.now())))
         await self._journal.flushed()
 
     # Changing ----------------------------------------------------------------------------------
 
     async def modify(self, order_id: str, change: OrderChange, *, by: Caller) -> Order:
-        """See `Broker.modify_order`."""
+        """Change a working order. Raises as `place`, and as `Broker.modify_order`."""
         with self._audit.command(by, "modify_order", order_id, ORDER_CHANGE.dump(change)):
-            return await self._broker.modify_order(order_id, change)
+            order = await self._broker.get_order(order_id)
+            self._broker.check_taking_orders()
+            with await self._risk.admit_change(order, change) as admission:
+                admission.confirm()
+                return await self._broker.modify_order(order_id, change)
 
     async def cancel(self, order_id: str, *, by: Caller) -> Order:
         """See `Broker.cancel_order`."""

@@ -52,7 +52,7 @@ class CancelAll(In):
     response_description="Placed, and acknowledged by IB",
     responses={
         200: {"model": OrderOut, "description": "The key has already made this order; nothing was placed"},
-        **problems(400, 404, 409, 413, 415, 422, 502, 503, 504),
+        **problems(400, 404, 409, 413, 415, 422, 423, 502, 503, 504),
     },
 )
 async def place(
@@ -173,7 +173,7 @@ async def order_events(order_id: OrderId, entry: OrderEntryDep) -> OrderEventsOu
     return OrderEventsOut.of(order_id, await entry.events(order_id))
 
 
-@router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 502, 503, 504))
+@router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 423, 502, 503, 504))
 async def modify(
     order_id: OrderId, change: OrderChangeIn, entry: OrderEntryDep, caller: CallerDep
 ) -> OrderOut:

@@ -38,12 +38,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _MEANING = {
     400: "The body is not JSON, or ambiguous",
-    403: "Not allowed: foreign Host or Origin, or a live account without ALLOW_LIVE",
+    403: "Not allowed: foreign Host or Origin, a live account without ALLOW_LIVE, a risk limit",
     404: "No such thing",
     409: "In conflict: the key was used for another order, several contracts match, the order is done",
     413: "The request is too large",
     415: "The body is not declared as JSON",
     422: "Invalid: `errors` says which field and why",
+    423: "Trading is halted",
     429: "Too many requests for IB's limits; see Retry-After",
     500: "TradeMind has failed",
     502: "The gateway refused; `ib_code` says why",

@@ -287,8 +287,8 @@ class IBKRBroker:
     async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:
         return await self._contracts.search(text)
 
-    async def qualify(self, query: ContractQuery) -> ContractDetails:
-        return await self._contracts.qualify(query)
+    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
+        return await self._contracts.qualify(query, fresh=fresh)
 
     # Events ------------------------------------------------------------------------------------
 

@@ -23,13 +23,13 @@ class Contracts:
         self._asked: SingleFlight[ContractQuery, ContractDetails] = SingleFlight(TradeMindError)
         self._searched: SingleFlight[str, tuple[ContractMatch, ...]] = SingleFlight(TradeMindError)
 
-    async def qualify(self, query: ContractQuery) -> ContractDetails:
-        """The one contract that `query` means.
+    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
+        """The one contract that `query` means; asked for anew if `fresh`.
 
         Raises:
             ContractNotFound, AmbiguousContract, Unavailable, NoAnswer.
         """
-        if (known := self._known.get(query)) is not None:
+        if (known := self._known.get(query)) is not None and not fresh:
             self._known.move_to_end(query)
             return known
         name = f"contract {query.con_id or query.symbol}"
