@@ -1,8 +1,9 @@
 """The journal's database: opening it, one connection that writes, and a few that read.
 
 SQLite in write-ahead mode with full sync: readers and the writer do not wait for each other, and a commit is
-on the disk when it returns. A file comes into being under another name and takes its own in one step, so
-there is a journal entirely or not at all, and an empty file is a damaged one.
+on the disk when it returns. The writer has a thread to itself (see `threaded`). A file comes into being under
+another name and takes its own in one step, so there is a journal entirely or not at all, and an empty file is
+a damaged one.
 
 PostgreSQL by asyncpg: whoever writes holds an advisory lock, so that there is one writer as with a file.
 
@@ -10,12 +11,12 @@ Every transaction of a reader sees the journal as it was at one moment.
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -32,6 +33,9 @@ from trademind.journal.location import (
     held,
     sync_directory,
 )
+from trademind.journal.threaded import ThreadedConnection, WritingConnection
+
+T = TypeVar("T")
 
 BUSY_SECONDS: Final = 2.0
 """How long a lock of another program is waited for; less than the deadline of whoever wants to write."""
@@ -68,9 +72,8 @@ class Database:
         self.location = location
         self._resources = ExitStack()
         self._identity: tuple[int, int] | None = None
-        self._writer_engine: AsyncEngine | None = None
         self._reader_engine: AsyncEngine | None = None
-        self._writing: AsyncConnection | None = None
+        self._writing: WritingConnection | None = None
         self._is_open = False
         self._forgotten = 0
         """How many connections have been left to themselves."""
@@ -86,12 +89,9 @@ class Database:
             if self.location.path is not None:
                 self._resources.enter_context(held(self.location.path))
                 await self._prepare_file(self.location.path)
-            self._writer_engine = writer_engine(self.location)
             self._reader_engine = reader_engine(self.location)
             with translated(self.location, opening=True):
-                connection = await self.writing()
-                async with connection.begin():
-                    await bring_up_to_date(connection, self.location)
+                await bring_up_to_date(await self.writing(), self.location)
             self._is_open = True
         except BaseException:
             await self.close()
@@ -108,7 +108,7 @@ class Database:
                 )
             self._identity = _identity(path)
 
-    async def writing(self) -> AsyncConnection:
+    async def writing(self) -> WritingConnection:
         """The connection that writes; a new one where there is none.
 
         Raises:
@@ -122,12 +122,11 @@ class Database:
                 "or stop the server and start it again"
             )
         if self._writing is None:
-            assert self._writer_engine is not None
             forgotten = self._forgotten
-            connection = await self._writer_engine.connect()
+            connection = await connect_to_write(
+                self.location, in_use=StateNotKept if self._is_open else SettingsError
+            )
             try:
-                if self.location.path is None:
-                    await _lock(connection, self.location, StateNotKept if self._is_open else SettingsError)
                 if forgotten != self._forgotten:
                     raise TimeoutError("connected too late")
             except BaseException:
@@ -168,21 +167,20 @@ class Database:
         """Close every connection and let the next process have the journal."""
         try:
             await self.drop()
-            for engine in (self._reader_engine, self._writer_engine):
-                if engine is not None:
-                    await engine.dispose()
+            if self._reader_engine is not None:
+                await self._reader_engine.dispose()
         finally:
-            self._reader_engine = self._writer_engine = None
+            self._reader_engine = None
             self._resources.close()
 
 
-async def bring_up_to_date(connection: AsyncConnection, location: Location) -> None:
-    """The newest schema, as part of the connection's transaction.
+async def bring_up_to_date(connection: WritingConnection, location: Location) -> None:
+    """The newest schema, in one transaction.
 
     Raises:
         SettingsError: the tables are those of a newer program.
     """
-    found = await migrations.revision(connection)
+    found = await connection.run_sync(_in_transaction(migrations.revision))
     if found == migrations.REVISIONS[-1]:
         return
     if found is not None and found not in migrations.REVISIONS:
@@ -191,7 +189,8 @@ async def bring_up_to_date(connection: AsyncConnection, location: Location) -> N
             f"this version knows those up to {migrations.REVISIONS[-1]}. Install the newer version again, or "
             "restore a backup of before"
         )
-    await migrations.upgrade(connection)
+    await migrations.load()
+    await connection.run_sync(_in_transaction(migrations.upgrade))
 
 
 async def create_file(path: Path) -> None:
@@ -199,16 +198,29 @@ async def create_file(path: Path) -> None:
     new = path.with_name(path.name + ".new")
     _remove(new)
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
-    engine = create_async_engine(_sqlite_url(new), poolclass=NullPool, connect_args=_SQLITE_ARGUMENTS)
-    _begin_with(engine, "BEGIN IMMEDIATE")
+    await migrations.load()
+    connection = await ThreadedConnection.open(_sqlite_writer(new))
     try:
-        async with engine.begin() as connection:
-            await migrations.upgrade(connection)
-            await connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+        await connection.run_sync(_in_transaction(_make))
     finally:
-        await engine.dispose()
+        await connection.close()
     os.rename(new, path)
     sync_directory(path.parent)
+
+
+def _make(connection: Connection) -> None:
+    migrations.upgrade(connection)
+    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _in_transaction(work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    """The work as one transaction, which is given up where it fails."""
+
+    def run(connection: Connection) -> T:
+        with connection.begin():
+            return work(connection)
+
+    return run
 
 
 def _remove(new: Path) -> None:
@@ -263,16 +275,30 @@ _SQLITE_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 
 
-def writer_engine(location: Location) -> AsyncEngine:
-    """The engine for one connection that writes. Raises `SettingsError` where the driver is missing."""
-    if location.path is None:
-        return _postgresql(location, poolclass=NullPool)
-    engine = create_async_engine(
-        _sqlite_url(location.path), poolclass=NullPool, connect_args=_SQLITE_ARGUMENTS
-    )
+async def connect_to_write(location: Location, *, in_use: type[TradeMindError]) -> WritingConnection:
+    """A connection for the one who writes.
+
+    Raises:
+        SettingsError: the driver is missing.
+        TradeMindError: `in_use`, where another process writes to the PostgreSQL database.
+        What the database raises, see `failures`.
+    """
+    if location.path is not None:
+        return await ThreadedConnection.open(_sqlite_writer(location.path, *_PRAGMAS))
+    connection = await _postgresql(location, poolclass=NullPool).connect()
+    try:
+        await _lock(connection, location, in_use)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def _sqlite_writer(path: Path, *pragmas: str) -> Engine:
+    engine = create_engine(_sqlite_url(path), poolclass=NullPool, connect_args=dict(_SQLITE_ARGUMENTS))
     # A transaction that begins as a reader's may find at its first write that it cannot become a writer's.
     _begin_with(engine, "BEGIN IMMEDIATE")
-    _on_connect(engine, *_PRAGMAS)
+    _on_connect(engine, *pragmas)
     return engine
 
 
@@ -287,15 +313,18 @@ def reader_engine(location: Location, *, mode: str = "rw") -> AsyncEngine:
             execution_options={"postgresql_readonly": True},
             **pool,
         )
-    url = _sqlite_url(location.path, mode)
+    url = _sqlite_url(location.path, mode).set(drivername="sqlite+aiosqlite")
     engine = create_async_engine(url, connect_args=_SQLITE_ARGUMENTS, **pool)
-    _begin_with(engine, "BEGIN")
+    _begin_with(engine.sync_engine, "BEGIN")
     if mode == "rw":
-        _on_connect(engine, "PRAGMA query_only=ON")
+        _on_connect(engine.sync_engine, "PRAGMA query_only=ON")
     else:
         # Of a file that was cut short SQLite reads nothing, unless the schema is said to be under repair.
         _on_connect(
-            engine, "PRAGMA query_only=ON", "PRAGMA writable_schema=ON", "SELECT 1 FROM sqlite_schema"
+            engine.sync_engine,
+            "PRAGMA query_only=ON",
+            "PRAGMA writable_schema=ON",
+            "SELECT 1 FROM sqlite_schema",
         )
     return engine
 
@@ -304,7 +333,7 @@ def _sqlite_url(path: Path, mode: str = "rw") -> URL:
     # Never `rwc`: a journal that has gone must not come back empty.
     query = {"uri": "true"}
     query.update({"immutable": "1"} if mode == "immutable" else {"mode": mode})
-    return URL.create("sqlite+aiosqlite", database=path.as_uri(), query=query)
+    return URL.create("sqlite+pysqlite", database=path.as_uri(), query=query)
 
 
 def _postgresql(location: Location, **options: Any) -> AsyncEngine:
@@ -321,14 +350,14 @@ def _postgresql(location: Location, **options: Any) -> AsyncEngine:
         ) from error
 
 
-def _begin_with(engine: AsyncEngine, statement: str) -> None:
-    @event.listens_for(engine.sync_engine, "begin")
+def _begin_with(engine: Engine, statement: str) -> None:
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+def _on_connect(engine: Engine, *pragmas: str) -> None:
+    @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         for pragma in pragmas:

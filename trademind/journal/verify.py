@@ -139,7 +139,7 @@ class _Look:
     async def at_everything(self) -> None:
         """Fill in the report."""
         try:
-            self._report.schema = await migrations.revision(self._connection)
+            self._report.schema = await self._connection.run_sync(migrations.revision)
         except DBAPIError as error:
             self._report.find("damaged", explained(error, self._location)[0])
             return

@@ -1,8 +1,9 @@
 """The one who writes the journal: a queue, and a task that commits what is waiting in groups.
 
 While one group is on its way to the disk, others come in, and all that have come are the next group: the more
-there is to write, the more share one sync of the disk. The numbers of the events are given out here and
-nowhere else, in the transaction that writes them, so they have no gaps.
+there is to write, the more share one sync of the disk. Notes, for which nobody waits, linger for some
+milliseconds: mostly an intent comes by then, and one sync is enough for both. The numbers of the events are
+given out here and nowhere else, in the transaction that writes them, so they have no gaps.
 
 A group whose commit fails is kept and tried again, and nothing overtakes it; only intents are refused, since
 whoever waits for one must not send its order. Every group carries its own number in the `writer` row. Where
@@ -13,14 +14,15 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from trademind.aio import Backoff, Tasks
 from trademind.errors import StateNotKept
@@ -28,7 +30,7 @@ from trademind.journal import tables
 from trademind.journal.database import Database
 from trademind.journal.entries import Entry
 from trademind.journal.failures import FAILURES, failure, translated
-from trademind.journal.groups import Plan, look_up
+from trademind.journal.groups import Known, Plan, look_up
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,9 @@ Intents are refused all that time, so what comes is only what the broker says of
 MAX_GROUP: Final = 256
 """Entries of one transaction: enough that the sync is no longer what costs, and few enough that the loop is
 held for some milliseconds at most while their rows are made."""
+LINGER: Final = 0.005
+"""Seconds that notes wait for company. A client that sends one order after the other has its next one here by
+then; were the notes on their way to the disk, that one would have to wait for them."""
 GROUP_SECONDS: Final = 4.0
 """What a group may take. A disk or a server that does not answer by then counts as failed."""
 STOP_SECONDS: Final = 2.0
@@ -96,6 +101,9 @@ class Writer:
         self._queue: deque[Entry] = deque()
         self._group: _Group | None = None
         self._wake = asyncio.Event()
+        """Something is queued."""
+        self._hurry = asyncio.Event()
+        """Somebody waits for something that is queued."""
         self._tasks = Tasks()
         self._attempts = Tasks()
         self._abandoned: set[asyncio.Task[None]] = set()
@@ -118,11 +126,14 @@ class Writer:
         """
         with translated(self._database.location, opening=True):
             connection = await self._database.writing()
-            async with connection.begin():
-                row = (await connection.execute(_POSITION)).one()
-                self.last_seq = row.last_seq
-                await connection.execute(_ADVANCE, self._position(0, self.last_seq))
+            self.last_seq = await connection.run_sync(self._take_over)
         self._tasks.spawn(self._write_for_ever(), name="journal writer")
+
+    def _take_over(self, connection: Connection) -> int:
+        with connection.begin():
+            last_seq: int = connection.execute(_POSITION).one().last_seq
+            connection.execute(_ADVANCE, self._position(0, last_seq))
+            return last_seq
 
     async def stop(self) -> None:
         """End at once. What is queued is not written."""
@@ -163,6 +174,8 @@ class Writer:
             )
         self._queue.append(entry)
         self._wake.set()
+        if entry.is_awaited or len(self._queue) >= MAX_GROUP:
+            self._hurry.set()
 
     # The task ----------------------------------------------------------------------------------
 
@@ -171,14 +184,23 @@ class Writer:
             while not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
+            await self._linger()
             entries: list[Entry] = []
             while self._queue and len(entries) < MAX_GROUP:
                 if not (entry := self._queue.popleft()).is_withdrawn:
                     entries.append(entry)
+            if not self._queue:
+                self._hurry.clear()
             self._group = _Group(number=self._next_group, entries=entries)
             self._next_group += 1
             await self._settle(self._group)
             self._group = None
+
+    async def _linger(self) -> None:
+        """Wait for company, unless somebody waits."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._hurry.wait()
 
     async def _settle(self, group: _Group) -> None:
         """Write the group, however often it has to be tried."""
@@ -217,44 +239,45 @@ class Writer:
             raise TimeoutError(f"nothing was heard for {GROUP_SECONDS:g} s")
         task.result()
 
-    async def _write(self, group: _Group, attempt: "_Attempt") -> None:
+    async def _write(self, group: _Group, attempt: _Attempt) -> None:
+        """The transaction, in three steps that may wait; between them, and only there, the loop decides."""
         connection = await self._database.writing()
         try:
-            async with connection.begin() as transaction:
-                attempt.check()
-                if self._must_look and await self._was_written(group, attempt, connection):
-                    return
-                # Who gave up while the lock was waited for was told that nothing was written.
-                entries = [entry for entry in group.entries if not entry.is_withdrawn]
-                for entry in entries:
-                    entry.is_waiting = False
-                known = await look_up(connection, entries)
-                attempt.check()
-                plan = Plan(known, entries, self.last_seq)
-                group.entries, group.last_seq = entries, plan.last_seq
-                await plan.write(connection)
-                await connection.execute(_ADVANCE, self._position(group.number, plan.last_seq))
-                attempt.check()
-                group.is_committing = True
-                await transaction.commit()
+            position, known = await connection.run_sync(
+                partial(_begin, entries=group.entries, must_look=self._must_look)
+            )
+            attempt.check()
+            if position is not None and self._was_written(group, position):
+                await connection.run_sync(_roll_back)
+                return
+            # Who gave up while the lock was waited for was told that nothing was written.
+            entries = [entry for entry in group.entries if not entry.is_withdrawn]
+            for entry in entries:
+                entry.is_waiting = False
+            plan = Plan(known, entries, self.last_seq)
+            group.entries, group.last_seq = entries, plan.last_seq
+            await connection.run_sync(
+                partial(_write_rows, plan=plan, position=self._position(group.number, plan.last_seq))
+            )
+            attempt.check()
+            group.is_committing = True
+            await connection.run_sync(_commit)
         finally:
             if attempt.is_abandoned:
                 await connection.close()
 
-    async def _was_written(self, group: _Group, attempt: "_Attempt", connection: AsyncConnection) -> bool:
-        """Look where the journal stands, after a failure."""
-        row = (await connection.execute(_POSITION)).one()
-        attempt.check()
-        if row.run != self._run:
+    def _was_written(self, group: _Group, position: Row[Any]) -> bool:
+        """Say what it means where the journal stands, after a failure."""
+        if position.run != self._run:
             raise StateNotKept(
                 f"the journal {self._database.location} was replaced or written to by another program while "
                 "it was open; stop the server and start it again"
             )
-        if row.group_number == group.number:
+        if position.group_number == group.number:
             return True  # even where it was reported as failed: it must not be written twice
-        if row.last_seq != self.last_seq:
+        if position.last_seq != self.last_seq:
             raise StateNotKept(
-                f"the journal {self._database.location} ends at event {row.last_seq:,}, and had "
+                f"the journal {self._database.location} ends at event {position.last_seq:,}, and had "
                 f"{self.last_seq:,} before: it was restored while it was open, or the database server lost "
                 "what it had acknowledged; stop the server, look at `trademind journal verify`, and start it "
                 "again"
@@ -320,6 +343,32 @@ def _refuse_intents(entries: Iterable[Entry], error: StateNotKept) -> list[Entry
         elif not entry.answer.done():
             entry.answer.set_exception(StateNotKept(error.detail))
     return remaining
+
+
+# What waits for the database ---------------------------------------------------------------------
+
+
+def _begin(
+    connection: Connection, entries: Sequence[Entry], must_look: bool
+) -> tuple[Row[Any] | None, Known]:
+    """Begin the transaction. Returns where the journal stands, if that is asked for, and what it has of the
+    things the entries are about."""
+    connection.begin()
+    position = connection.execute(_POSITION).one() if must_look else None
+    return position, look_up(connection, entries)
+
+
+def _write_rows(connection: Connection, plan: Plan, position: dict[str, Any]) -> None:
+    plan.write(connection)
+    connection.execute(_ADVANCE, position)
+
+
+def _commit(connection: Connection) -> None:
+    connection.commit()
+
+
+def _roll_back(connection: Connection) -> None:
+    connection.rollback()
 
 
 _POSITION: Final = select(tables.writer)
