@@ -75,7 +75,7 @@ class _Group:
     entries: list[Entry]
     is_committing: bool = False
     is_in_doubt: bool = False
-    """Its commit was begun and nobody knows how it ended."""
+    """It may have been committed: nobody knows how the last attempt ended."""
     last_seq: int = 0
     """The last event's number once it is written."""
 
@@ -240,7 +240,11 @@ class Writer:
         task.result()
 
     async def _write(self, group: _Group, attempt: _Attempt) -> None:
-        """The transaction, in three steps that may wait; between them, and only there, the loop decides."""
+        """The transaction, in two steps that may wait for the disk; what follows is decided on the loop.
+
+        From the second step on nobody knows how it ends until it has: an attempt that was given up meanwhile
+        may still commit. The next one cannot begin before it has ended, and looks.
+        """
         connection = await self._database.writing()
         try:
             position, known = await connection.run_sync(
@@ -256,12 +260,10 @@ class Writer:
                 entry.is_waiting = False
             plan = Plan(known, entries, self.last_seq)
             group.entries, group.last_seq = entries, plan.last_seq
-            await connection.run_sync(
-                partial(_write_rows, plan=plan, position=self._position(group.number, plan.last_seq))
-            )
-            attempt.check()
             group.is_committing = True
-            await connection.run_sync(_commit)
+            await connection.run_sync(
+                partial(_write_and_commit, plan=plan, position=self._position(group.number, plan.last_seq))
+            )
         finally:
             if attempt.is_abandoned:
                 await connection.close()
@@ -358,9 +360,10 @@ def _begin(
     return position, look_up(connection, entries)
 
 
-def _write_rows(connection: Connection, plan: Plan, position: dict[str, Any]) -> None:
+def _write_and_commit(connection: Connection, plan: Plan, position: dict[str, Any]) -> None:
     plan.write(connection)
     connection.execute(_ADVANCE, position)
+    _commit(connection)
 
 
 def _commit(connection: Connection) -> None:
