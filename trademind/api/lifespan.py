@@ -57,7 +57,7 @@ def lifespan_of(
                     "runtime": runtime,
                     "placing": KeyedLocks(),
                     "watch": watch,
-                    "metrics": Metrics(runtime.broker, watch),
+                    "metrics": Metrics(runtime.broker, runtime.journal, watch),
                 }
 
     return lifespan

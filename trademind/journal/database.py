@@ -13,6 +13,7 @@ Every transaction of a reader sees the journal as it was at one moment.
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from trademind.errors import SettingsError, StateNotKept, TradeMindError
+from trademind.errors import JournalUnavailable, SettingsError, TradeMindError
 from trademind.journal import migrations
 from trademind.journal.failures import translated
 from trademind.journal.location import (
@@ -72,6 +73,8 @@ class Database:
         self.location = location
         self._resources = ExitStack()
         self._identity: tuple[int, int] | None = None
+        self._size = 0
+        """What the file had at least: SQLite never makes one smaller, unless it is told to."""
         self._reader_engine: AsyncEngine | None = None
         self._writing: WritingConnection | None = None
         self._is_open = False
@@ -83,7 +86,7 @@ class Database:
 
         Raises:
             SettingsError: it is in use, damaged, not a journal, of a newer version, or cannot be written to.
-            StateNotKept: it is locked, the disk is full, the server does not answer: later it may work.
+            JournalUnavailable: it is locked, the disk is full, the server does not answer: later it may work.
         """
         try:
             if self.location.path is not None:
@@ -99,32 +102,29 @@ class Database:
 
     async def _prepare_file(self, path: Path) -> None:
         with translated(self.location, opening=True):
-            if _identity(path) is None:
+            if _look(path) is None:
                 await create_file(path)
             if fault := fault_of(path):
                 raise SettingsError(
                     f"the journal {path} cannot be used: {fault}. `trademind journal verify` says what is in "
                     "it; restore a backup with `trademind journal restore`"
                 )
-            self._identity = _identity(path)
+            if (found := _look(path)) is not None:
+                self._identity, self._size = found.identity, found.size
 
     async def writing(self) -> WritingConnection:
         """The connection that writes; a new one where there is none.
 
         Raises:
-            StateNotKept: another program has the journal, or has put another file in its place.
+            JournalUnavailable: another program has the journal, or has put another file in its place.
             What the database raises, see `failures`.
         """
-        if self.location.path is not None and _identity(self.location.path) != self._identity:
-            # What is written to a file without a name is lost.
-            raise StateNotKept(
-                f"the journal {self.location} was moved, deleted or replaced while it was open; put it back, "
-                "or stop the server and start it again"
-            )
+        if self.location.path is not None:
+            self._check_file(self.location.path)
         if self._writing is None:
             forgotten = self._forgotten
             connection = await connect_to_write(
-                self.location, in_use=StateNotKept if self._is_open else SettingsError
+                self.location, in_use=JournalUnavailable if self._is_open else SettingsError
             )
             try:
                 if forgotten != self._forgotten:
@@ -134,6 +134,24 @@ class Database:
                 raise
             self._writing = connection
         return self._writing
+
+    def _check_file(self, path: Path) -> None:
+        """See that the file is still there and whole, before anything is entrusted to it."""
+        found = _look(path)
+        if found is None or found.identity != self._identity:
+            # What is written to a file without a name is lost.
+            raise JournalUnavailable(
+                f"the journal {path} was moved, deleted or replaced while it was open; put it back, or stop "
+                "the server and start it again"
+            )
+        if found.size < self._size:
+            # SQLite would go on for a while with the pages it remembers.
+            raise JournalUnavailable(
+                f"the journal {path} was cut short while it was open: {found.size:,} of {self._size:,} bytes "
+                "are there; stop the server, look at `trademind journal verify`, and restore a backup with "
+                "`trademind journal restore`"
+            )
+        self._size = found.size
 
     async def drop(self) -> None:
         """Give up the connection that writes, whatever it is doing; the next one is new."""
@@ -155,10 +173,10 @@ class Database:
         """A connection that sees the journal as it is at the first question.
 
         Raises:
-            StateNotKept: the journal cannot be read at the moment.
+            JournalUnavailable: the journal cannot be read at the moment.
         """
         if self._reader_engine is None:
-            raise StateNotKept(f"the journal {self.location} is closed")
+            raise JournalUnavailable(f"the journal {self.location} is closed")
         with translated(self.location):
             async with self._reader_engine.connect() as connection:
                 yield connection
@@ -228,12 +246,20 @@ def _remove(new: Path) -> None:
         new.with_name(new.name + suffix).unlink(missing_ok=True)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that is there."""
+
+    identity: tuple[int, int]
+    size: int
+
+
+def _look(path: Path) -> _Found | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return _Found((found.st_dev, found.st_ino), found.st_size)
 
 
 @asynccontextmanager
@@ -242,10 +268,10 @@ async def looking(location: Location) -> AsyncIterator[AsyncConnection]:
 
     Raises:
         SettingsError: there is nothing to read.
-        StateNotKept: it cannot be reached at the moment.
+        JournalUnavailable: it cannot be reached at the moment.
         What the database raises while it is read.
     """
-    if location.path is not None and _identity(location.path) is None:
+    if location.path is not None and _look(location.path) is None:
         raise SettingsError(f"there is no journal at {location}")
     engine = reader_engine(location, mode="ro")
     try:

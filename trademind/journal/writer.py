@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 
 from trademind.aio import Backoff, Tasks
-from trademind.errors import StateNotKept
+from trademind.errors import JournalUnavailable
 from trademind.journal import tables
 from trademind.journal.database import Database
 from trademind.journal.entries import Entry
@@ -65,6 +65,8 @@ class Statistics:
     largest_group: int
     queued: int
     """Entries that are not on disk yet."""
+    commit_seconds: float
+    """What all groups on disk took together."""
     last_commit_seconds: float | None
     """What the last group took, from its begin to its commit."""
 
@@ -109,11 +111,12 @@ class Writer:
         self._abandoned: set[asyncio.Task[None]] = set()
         self._run = uuid.uuid4().hex
         self._next_group = 1
-        self._error: StateNotKept | None = None
+        self._error: JournalUnavailable | None = None
         self._failed_since = 0.0
         self._must_look = True
         """Whether the journal may not be as the last group left it."""
         self._commits = self._written = self._failures = self._largest_group = 0
+        self._commit_seconds = 0.0
         self._last_commit_seconds: float | None = None
         self.last_seq = 0
         """The number of the last event on disk."""
@@ -122,7 +125,7 @@ class Writer:
         """Take over from whoever wrote before.
 
         Raises:
-            SettingsError, StateNotKept: the journal cannot be written to.
+            SettingsError, JournalUnavailable: the journal cannot be written to.
         """
         with translated(self._database.location, opening=True):
             connection = await self._database.writing()
@@ -142,7 +145,7 @@ class Writer:
             await asyncio.wait(self._abandoned, timeout=STOP_SECONDS)
 
     @property
-    def error(self) -> StateNotKept | None:
+    def error(self) -> JournalUnavailable | None:
         """Why nothing can be written at the moment."""
         return self._error
 
@@ -158,6 +161,7 @@ class Writer:
             failures=self._failures,
             largest_group=self._largest_group,
             queued=self.queued,
+            commit_seconds=self._commit_seconds,
             last_commit_seconds=self._last_commit_seconds,
         )
 
@@ -165,10 +169,10 @@ class Writer:
         """Queue an entry; `is_bounded` is false for one that is not a write.
 
         Raises:
-            StateNotKept: `MAX_QUEUED` entries wait already; this one is not kept.
+            JournalUnavailable: `MAX_QUEUED` entries wait already; this one is not kept.
         """
         if is_bounded and self.queued >= MAX_QUEUED:
-            raise StateNotKept(
+            raise JournalUnavailable(
                 f"{self.queued:,} writes wait for the journal, which is all that are kept"
                 + (f": {self._error.detail}" if self._error else "")
             )
@@ -271,14 +275,14 @@ class Writer:
     def _was_written(self, group: _Group, position: Row[Any]) -> bool:
         """Say what it means where the journal stands, after a failure."""
         if position.run != self._run:
-            raise StateNotKept(
+            raise JournalUnavailable(
                 f"the journal {self._database.location} was replaced or written to by another program while "
                 "it was open; stop the server and start it again"
             )
         if position.group_number == group.number:
             return True  # even where it was reported as failed: it must not be written twice
         if position.last_seq != self.last_seq:
-            raise StateNotKept(
+            raise JournalUnavailable(
                 f"the journal {self._database.location} ends at event {position.last_seq:,}, and had "
                 f"{self.last_seq:,} before: it was restored while it was open, or the database server lost "
                 "what it had acknowledged; stop the server, look at `trademind journal verify`, and start it "
@@ -305,6 +309,7 @@ class Writer:
         self._commits += 1
         self._written += len(group.entries)
         self._largest_group = max(self._largest_group, len(group.entries))
+        self._commit_seconds += seconds
         self._last_commit_seconds = seconds
         for entry in group.entries:
             if entry.answer is not None and not entry.answer.done():
@@ -319,11 +324,11 @@ class Writer:
     def _has_failed(self, group: _Group, error: Exception) -> None:
         self._failures += 1
         location = self._database.location
-        error_now = error if isinstance(error, StateNotKept) else failure(error, location)
+        error_now = error if isinstance(error, JournalUnavailable) else failure(error, location)
         if self._error is None:
             self._failed_since = monotonic()
             log.error("nothing can be written: %s", error_now.detail)
-        if not isinstance(error, (*FAILURES, StateNotKept)):
+        if not isinstance(error, (*FAILURES, JournalUnavailable)):
             log.error("a group of the journal could not be made", exc_info=error)
         self._error = error_now
         self._must_look = True
@@ -336,14 +341,14 @@ class Writer:
         self._queue = deque(_refuse_intents(self._queue, error_now))
 
 
-def _refuse_intents(entries: Iterable[Entry], error: StateNotKept) -> list[Entry]:
+def _refuse_intents(entries: Iterable[Entry], error: JournalUnavailable) -> list[Entry]:
     """Tell who waits for an intent that nothing was written; returns the entries that remain."""
     remaining = []
     for entry in entries:
         if entry.answer is None:
             remaining.append(entry)
         elif not entry.answer.done():
-            entry.answer.set_exception(StateNotKept(error.detail))
+            entry.answer.set_exception(JournalUnavailable(error.detail))
     return remaining
 
 

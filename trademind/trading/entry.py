@@ -42,7 +42,7 @@ class OrderEntry:
         """Place an order, or find the one that its key has made.
 
         Raises:
-            StateNotKept: the journal does not take it; nothing was sent.
+            JournalUnavailable: the journal does not take it; nothing was sent.
             DuplicateOrder: the key belongs to other terms.
             TradeMindError: as `Broker.place_order`.
         """
