@@ -34,7 +34,7 @@ LASTING = 12.0
 """Seconds: long enough that the journal's log is written back into its file several times."""
 THREADS = "ibapi in a thread, no journal, POST /orders to 201"
 TRADEMIND = "TradeMind, journal on SQLite, POST /api/orders to 201"
-PACKAGES = ("ib_async", "ibapi", "sqlalchemy", "fastapi", "uvicorn", "uvloop", "pydantic")
+PACKAGES = ("ib_async", "sqlalchemy", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
 async def account_reads(trademind_port: int, bare_port: int) -> None:
