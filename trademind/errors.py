@@ -14,6 +14,7 @@
     │   ├── ConnectionLost           the gateway went away while this call was waiting
     │   ├── ShuttingDown             the server is stopping: it takes no new orders
     │   └── StateNotKept             what must survive a restart cannot be written to disk
+    │       └── JournalUnavailable   the journal takes or tells nothing now: no order without it
     ├── Malformed                    not JSON at all, or JSON that means two things (400)
     ├── MethodNotAllowed             the path exists, the method does not (405)
     ├── TooLarge                     more bytes than any request has a use for (413)
@@ -187,6 +188,17 @@ class StateNotKept(Unavailable):
     title = "The data directory cannot be written"
     retry_after = 10
     advice = "Make room in TRADEMIND_DATA_DIR, and see that it may be written to."
+
+
+class JournalUnavailable(StateNotKept):
+    code = "journal_unavailable"
+    title = "The journal is not available"
+    retry_after = 5
+    advice = (
+        "Mend what the detail names, such as a full disk; within seconds orders are taken again, without a "
+        "restart. Nothing was sent, so the same request may be made again. What is left of a damaged journal "
+        "is told by `trademind journal verify`."
+    )
 
 
 class Malformed(TradeMindError):

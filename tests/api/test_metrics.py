@@ -93,6 +93,22 @@ async def test_the_loop(client: httpx.AsyncClient) -> None:
     assert lag["stalls"] == stalls
 
 
+async def test_the_journal(settings: Settings, broker: MemoryBroker) -> None:
+    app = create_app(settings, open_runtime=runtime_of(broker))
+    async with served(app) as client:
+        before = await scrape(client)
+        assert value(before, "trademind_journal_available") == 1
+        assert value(before, "trademind_journal_failures_total") == 0
+        order = {"symbol": "AAPL", "side": "BUY", "quantity": 1}
+        assert (await client.post("/api/orders", json=order)).status_code == 201
+        after = await scrape(client)
+        for name in ("trademind_journal_commit_seconds_count", "trademind_journal_writes_total"):
+            assert value(after, name) > value(before, name)
+        spent = [value(samples, "trademind_journal_commit_seconds_sum") for samples in (before, after)]
+        assert 0 <= spent[0] < spent[1] < 10
+        assert value(after, "trademind_journal_queued") >= 0
+
+
 async def test_the_build(client: httpx.AsyncClient) -> None:
     assert value(await scrape(client), "trademind_build_info", version=trademind.__version__) == 1
 

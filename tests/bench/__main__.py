@@ -29,7 +29,12 @@ TICK_CLIENTS = 50
 SESSIONS = 50
 CANCELS = 30
 QUESTIONS = 1000
-PACKAGES = ("ib_async", "fastapi", "uvicorn", "uvloop", "pydantic")
+CLIENTS = 12
+LASTING = 12.0
+"""Seconds: long enough that the journal's log is written back into its file several times."""
+THREADS = "ibapi in a thread, no journal, POST /orders to 201"
+TRADEMIND = "TradeMind, journal on SQLite, POST /api/orders to 201"
+PACKAGES = ("ib_async", "sqlalchemy", "fastapi", "uvicorn", "uvloop", "pydantic")
 
 
 async def account_reads(trademind_port: int, bare_port: int) -> None:
@@ -53,15 +58,34 @@ async def account_reads(trademind_port: int, bare_port: int) -> None:
 async def order_round_trips(port: int, bare_port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         gateway_port = (await client.get("/api/system/connection")).json()["port"]
-    rows = {
-        "bare ib_async, placeOrder to first status": await orders.over_ib_async(gateway_port, ORDERS),
-        "bare FastAPI POST, same model, no broker": await orders.over_http(bare_port, "/orders", ORDERS),
-        "TradeMind, POST /api/orders to 201": await orders.over_http(port, "/api/orders", ORDERS),
-    }
-    print(f"\nOrder round trip, {ORDERS} resting limit orders one after the other, the same paper gateway\n")
-    print("| client | p50 ms | p99 ms |\n| --- | ---: | ---: |")
-    for name, latencies in rows.items():
-        print(f"| {name} | {quantile(latencies, 0.5):.2f} | {quantile(latencies, 0.99):.2f} |")
+    threads_port = free_port()
+    with running(
+        ["tests.bench.thread_server", str(threads_port), str(gateway_port)], threads_port, "/healthz"
+    ):
+        rows = {
+            "bare ib_async, placeOrder to first status": await orders.over_ib_async(gateway_port, ORDERS),
+            "bare FastAPI POST, same model, no broker": await orders.over_http(bare_port, "/orders", ORDERS),
+            THREADS: await orders.over_http(threads_port, "/orders", ORDERS),
+            TRADEMIND: await orders.over_http(port, "/api/orders", ORDERS),
+        }
+        print(
+            f"\nOrder round trip, {ORDERS} resting limit orders one after the other, the same paper gateway\n"
+        )
+        print("| client | p50 ms | p99 ms |\n| --- | ---: | ---: |")
+        for name, latencies in rows.items():
+            print(f"| {name} | {quantile(latencies, 0.5):.2f} | {quantile(latencies, 0.99):.2f} |")
+        print(f"\nOrders of {CLIENTS} clients for {LASTING:g} s, pacing off, looked for at the gateway\n")
+        print("| server | orders/s | p50 ms | p99 ms | asked for | refused | there, once |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+        for name, its_port, path in ((THREADS, threads_port, "/orders"), (TRADEMIND, port, "/api/orders")):
+            done = await orders.sustained(
+                its_port, path, gateway_port, name=f"order{its_port}", seconds=LASTING, clients=CLIENTS
+            )
+            answered = done.load
+            print(
+                f"| {name} | {answered.requests_per_second:,.0f} | {answered.p50:.1f} | {answered.p99:.1f} "
+                f"| {done.asked:,} | {answered.refused:,} | {done.found:,} |"
+            )
 
 
 async def sessions() -> None:

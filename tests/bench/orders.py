@@ -1,10 +1,15 @@
-"""Order round trips: from sending an order to knowing that it was acknowledged."""
+"""Orders: how long each takes to be acknowledged, and how many there can be in a second."""
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import httpx
 import ib_async
+
+from tests.bench.load import Load, post
 
 ORDER = {"symbol": "AAPL", "side": "BUY", "quantity": "1", "order_type": "LMT", "limit_price": "1.00"}
 """It rests: what is measured is the acknowledgement, not a fill."""
@@ -46,3 +51,40 @@ async def over_ib_async(port: int, count: int) -> list[float]:
     finally:
         ib.disconnect()
     return latencies
+
+
+@dataclass(frozen=True, slots=True)
+class Sustained:
+    """Orders of several clients at once."""
+
+    load: Load
+    asked: int
+    found: int
+    """Of these, how many the gateway has, each once."""
+
+
+async def sustained(
+    port: int, path: str, gateway_port: int, *, name: str, seconds: float, clients: int
+) -> Sustained:
+    """Each client sends its next order, under a key of its own, when the last one is answered."""
+    asked: set[str] = set()
+
+    def body() -> Mapping[str, str]:
+        key = f"{name}-{len(asked)}"
+        asked.add(key)
+        return ORDER | {"client_order_id": key}
+
+    load = await post(port, path, body, seconds=seconds, connections=clients)
+    found = {key: count for key, count in (await _references(gateway_port)).items() if key in asked}
+    assert set(found.values()) == {1}, "an order was placed twice"
+    return Sustained(load, len(asked), len(found))
+
+
+async def _references(gateway_port: int) -> Counter[str]:
+    """How many working orders the gateway has under each reference, as an independent client is told."""
+    ib = ib_async.IB()
+    await ib.connectAsync("127.0.0.1", gateway_port, clientId=32, timeout=30)
+    try:
+        return Counter(trade.order.orderRef for trade in await ib.reqAllOpenOrdersAsync())
+    finally:
+        ib.disconnect()

@@ -82,6 +82,46 @@ async def test_many_writes_share_a_commit(place: str) -> None:
         assert journal.last_seq == await journal.reading.last_seq() == 1000
 
 
+async def test_notes_wait_for_an_intent_to_share_its_commit(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail without `Writer._linger`: each note is on its way before the next one comes."""
+    monkeypatch.setattr(writer, "LINGER", 30)
+    told: list[int | None] = []
+    async with open_journal(place) as journal:
+        for round_ in range(1, 4):
+            for number in range(3):
+                order = an_order(f"order{round_}-{number}", number)
+                journal.note(OrderChanged("new", order), told.append)
+                await asyncio.sleep(0.01)
+            assert journal.statistics.commits == round_ - 1
+            assert await journal.accept(an_intent(f"intent{round_}")) is None
+            assert journal.statistics.commits == round_
+            assert told == list(range(1, 3 * round_ + 1))
+        journal.note(StateSet("a", 1))
+        await journal.flushed()
+        assert journal.statistics.commits == 4
+
+
+async def test_notes_do_not_wait_for_ever(place: str) -> None:
+    told = asyncio.Event()
+    async with open_journal(place) as journal:
+        journal.note(StateSet("a", 1), lambda _: told.set())
+        await asyncio.wait_for(told.wait(), 5)
+
+
+async def test_what_a_group_had_no_room_for_does_not_wait(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LINGER", 30)
+    monkeypatch.setattr(writer, "MAX_GROUP", 10)
+    async with open_journal(place) as journal:
+        for number in range(25):
+            journal.note(StateSet("a", number))
+        assert await journal.accept(an_intent("one")) is None
+        assert journal.statistics.commits == 3
+
+
 async def test_events_are_numbered_without_a_gap_and_told_in_order(place: str) -> None:
     rng = random.Random(5)
     told: list[tuple[int, int | None]] = []

@@ -12,11 +12,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.journal.conftest import Server
 from tests.journal.making import a_fill, an_account, an_intent, an_order
+from tests.journal.meddling import writing
 from trademind.errors import SettingsError, StateNotKept
 from trademind.journal import (
     AccountSnapshot,
@@ -26,20 +27,16 @@ from trademind.journal import (
     migrations,
     open_journal,
 )
-from trademind.journal.database import writer_engine
 from trademind.journal.location import locate
 from trademind.journal.tables import APPEND_ONLY, metadata
 
 
 async def run(place: str, *statements: str) -> None:
     """Do something to a journal that this program would not."""
-    engine = writer_engine(locate(place))
-    try:
-        async with engine.begin() as connection:
-            for statement in statements:
-                await connection.execute(text(statement))
-    finally:
-        await engine.dispose()
+    async with writing(place) as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+        await connection.commit()
 
 
 def test_every_schema_has_its_script() -> None:
@@ -51,7 +48,6 @@ def test_every_schema_has_its_script() -> None:
 async def test_the_scripts_make_the_tables(place: str) -> None:
     async with open_journal(place):
         pass
-    engine = writer_engine(locate(place))
 
     def differences(connection: Any) -> Any:
         context = MigrationContext.configure(
@@ -59,11 +55,8 @@ async def test_the_scripts_make_the_tables(place: str) -> None:
         )
         return compare_metadata(context, metadata)
 
-    try:
-        async with engine.connect() as connection:
-            assert await connection.run_sync(differences) == []
-    finally:
-        await engine.dispose()
+    async with writing(place) as connection:
+        assert await connection.run_sync(differences) == []
 
 
 async def test_history_cannot_be_changed(place: str) -> None:
@@ -95,13 +88,13 @@ async def test_a_journal_of_a_newer_version(place: str) -> None:
 
 
 async def test_an_upgrade_that_fails_leaves_nothing(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = migrations._upgrade
+    real = migrations.upgrade
 
     def fail(connection: Any) -> None:
         real(connection)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(migrations, "_upgrade", fail)
+    monkeypatch.setattr(migrations, "upgrade", fail)
     with pytest.raises(StateNotKept, match="No space left"):
         async with open_journal(place):
             pass
@@ -132,12 +125,14 @@ def test_files_are_the_users_own(tmp_path: Path) -> None:
 
 async def test_the_file_is_kept_as_it_should_be(sqlite_place: str) -> None:
     async with open_journal(sqlite_place) as journal:
-        connection = await journal._database.writing()
-        pragmas = {
-            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        }
-        await connection.rollback()
+
+        def read(connection: Connection) -> dict[str, Any]:
+            names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+            connection.rollback()
+            return found
+
+        pragmas = await (await journal._database.writing()).run_sync(read)
         assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 2000}
         async with journal.reading._connect() as reader:
             with pytest.raises(DBAPIError, match="readonly"):

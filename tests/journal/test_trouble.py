@@ -12,18 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncTransaction
 
 from tests.journal.conftest import Server
 from tests.journal.making import an_intent, an_order
+from tests.journal.meddling import writing
 from trademind.errors import StateNotKept
-from trademind.journal import Journal, Marker, OrderChanged, StateSet, groups, open_journal, writer
-from trademind.journal.database import writer_engine
-from trademind.journal.location import locate
+from trademind.journal import (
+    Journal,
+    Marker,
+    OrderChanged,
+    StateSet,
+    database,
+    groups,
+    open_journal,
+    writer,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
+PRAGMAS = database._PRAGMAS
 
 
 @pytest.fixture(autouse=True)
@@ -73,15 +81,10 @@ async def check_recovery(journal: Journal, told: list[int | None], count: int) -
 @asynccontextmanager
 async def locked(place: str) -> AsyncIterator[None]:
     """Another program holds every table."""
-    engine = writer_engine(locate(place))
-    async with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            await connection.begin()  # BEGIN IMMEDIATE
-        else:
+    async with writing(place) as connection:
+        if connection.dialect.name != "sqlite":  # there, BEGIN IMMEDIATE is enough
             await connection.execute(text("LOCK TABLE writer IN ACCESS EXCLUSIVE MODE"))
         yield
-        await connection.rollback()
-    await engine.dispose()
 
 
 async def test_a_locked_database(place: str) -> None:
@@ -113,45 +116,38 @@ async def test_reads_go_on_meanwhile(sqlite_place: str) -> None:
             assert len(await journal.reading.events_since(0)) == 5
 
 
-async def test_a_full_disk(sqlite_place: str) -> None:
+async def connected_with(monkeypatch: pytest.MonkeyPatch, journal: Journal, pragma: str) -> None:
+    """Let the journal's connection that writes be a new one, of which `pragma` is true as well."""
+    monkeypatch.setattr(database, "_PRAGMAS", (*PRAGMAS, f"PRAGMA {pragma}"))
+    await journal._database.drop()
+
+
+async def test_a_full_disk(sqlite_place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`max_page_count` makes SQLite answer as it does when the disk is full."""
     told: list[int | None] = []
     async with open_journal(sqlite_place) as journal:
         note_orders(journal, range(5), told)
         await journal.flushed()
-        pages = [0]
-
-        @event.listens_for(journal._database._writer_engine.sync_engine, "connect")  # type: ignore[union-attr]
-        def limit(connection: Any, _: object) -> None:
-            connection.execute(f"PRAGMA max_page_count = {pages[0] or 1073741823}")
-
-        connection = await journal._database.writing()
-        pages[0] = int((await connection.exec_driver_sql("PRAGMA page_count")).scalar() or 0)
-        await connection.rollback()
-        await journal._database.drop()
+        async with journal.reading._connect() as reader:
+            pages = (await reader.exec_driver_sql("PRAGMA page_count")).scalar()
+        await connected_with(monkeypatch, journal, f"max_page_count = {pages}")
         journal.note(StateSet("large", "x" * 100_000))
         note_orders(journal, range(5, 300), told)
         await check_refusal(journal, "the disk is full")
         assert len(await journal.reading.events_since(0)) == 5
-        pages[0] = 0
+        monkeypatch.setattr(database, "_PRAGMAS", PRAGMAS)
         await check_recovery(journal, told, 300)
 
 
-async def test_a_file_that_may_not_be_written(sqlite_place: str) -> None:
+async def test_a_file_that_may_not_be_written(sqlite_place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int | None] = []
     async with open_journal(sqlite_place) as journal:
         note_orders(journal, range(5), told)
         await journal.flushed()
-        is_read_only = [True]
-
-        @event.listens_for(journal._database._writer_engine.sync_engine, "connect")  # type: ignore[union-attr]
-        def limit(connection: Any, _: object) -> None:
-            connection.execute(f"PRAGMA query_only = {int(is_read_only[0])}")
-
-        await journal._database.drop()
+        await connected_with(monkeypatch, journal, "query_only = 1")
         note_orders(journal, range(5, 8), told)
         await check_refusal(journal, "is read-only")
-        is_read_only[0] = False
+        monkeypatch.setattr(database, "_PRAGMAS", PRAGMAS)
         await check_recovery(journal, told, 8)
 
 
@@ -242,10 +238,13 @@ async def test_a_disk_that_hangs(sqlite_place: str, monkeypatch: pytest.MonkeyPa
     async with open_journal(sqlite_place) as journal:
         note_orders(journal, range(5), told)
         await journal.flushed()
-        connection = await journal._database.writing()
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        await driver.set_progress_handler(lambda: time.sleep(1.5) if len(told) == 5 else None, 1)
-        await connection.rollback()
+
+        def hang(connection: Connection) -> None:
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: time.sleep(1.5) if len(told) == 5 else None, 1)
+            connection.rollback()
+
+        await (await journal._database.writing()).run_sync(hang)
         began = time.monotonic()
         with pytest.raises(StateNotKept, match="does not answer"):
             await journal.accept(an_intent("refused"))
@@ -258,19 +257,19 @@ async def test_a_disk_that_hangs(sqlite_place: str, monkeypatch: pytest.MonkeyPa
 async def test_a_commit_whose_answer_was_lost(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written or not, it is written once, and whoever waits for an intent learns what happened."""
     told: list[int | None] = []
-    real = AsyncTransaction.commit
+    real = writer._commit
     trouble: list[str] = []
 
-    async def commit(self: AsyncTransaction) -> None:
+    def commit(connection: Connection) -> None:
         when = trouble.pop(0) if trouble else None
         if when != "before":
-            await real(self)
+            real(connection)
         if when is not None:
             lost = ConnectionError("reset by peer")
             raise OperationalError("COMMIT", {}, lost, connection_invalidated=when != "denied")
 
     async with open_journal(place) as journal:
-        monkeypatch.setattr(AsyncTransaction, "commit", commit)
+        monkeypatch.setattr(writer, "_commit", commit)
         trouble += ["after"]
         note_orders(journal, range(5), told)
         # It is on disk, which is found out at the second attempt.
@@ -299,10 +298,10 @@ async def test_a_fault_of_our_own_is_told_and_loses_nothing(
     real = groups.look_up
     faults = [KeyError("a fault")] * 3
 
-    async def look_up(*arguments: Any) -> groups.Known:
+    def look_up(*arguments: Any) -> groups.Known:
         if faults:
             raise faults.pop()
-        return await real(*arguments)
+        return real(*arguments)
 
     async with open_journal(place) as journal:
         monkeypatch.setattr(writer, "look_up", look_up)
@@ -338,10 +337,9 @@ async def test_another_writer_is_noticed(place: str) -> None:
     async with open_journal(place, deadline=0.5) as journal:
         note_orders(journal, range(5), told)
         await journal.flushed()
-        engine = writer_engine(locate(place))
-        async with engine.begin() as connection:
+        async with writing(place) as connection:
             await connection.execute(text("UPDATE writer SET run = 'another'"))
-        await engine.dispose()
+            await connection.commit()
         await journal._database.drop()
         journal._writer._must_look = True
         note_orders(journal, range(5, 8), told)
@@ -355,10 +353,9 @@ async def test_a_journal_that_went_back_is_noticed(place: str) -> None:
     async with open_journal(place, deadline=0.5) as journal:
         note_orders(journal, range(5), told)
         await journal.flushed()
-        engine = writer_engine(locate(place))
-        async with engine.begin() as connection:
+        async with writing(place) as connection:
             await connection.execute(text("UPDATE writer SET last_seq = 3, group_number = 0"))
-        await engine.dispose()
+            await connection.commit()
         journal._writer._must_look = True
         note_orders(journal, range(5, 8), told)
         await check_refusal(journal, "ends at event 3, and had 5 before")
@@ -450,7 +447,7 @@ def run(program: str, *arguments: str) -> str:
 
 OPEN = """
 import asyncio, os, sys
-import aiosqlite, sqlalchemy.dialects.sqlite.aiosqlite
+import aiosqlite, sqlalchemy.dialects.sqlite.aiosqlite, sqlalchemy.dialects.sqlite.pysqlite
 from trademind.errors import TradeMindError
 from trademind.journal import open_journal
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from tests.journal.conftest import Server
 from tests.journal.making import a_fill, a_session, an_account, an_intent, an_order, filled
+from tests.journal.meddling import writing
 from trademind.domain import OrderStatus
 from trademind.errors import SettingsError, StateNotKept
 from trademind.journal import (
@@ -27,8 +28,6 @@ from trademind.journal import (
     open_journal,
     verify,
 )
-from trademind.journal.database import writer_engine
-from trademind.journal.location import locate
 
 ORDERS = 40
 
@@ -67,9 +66,8 @@ async def a_day(journal: Journal) -> None:
 
 async def spoil(place: str, *statements: str) -> None:
     """What no program of ours does; the triggers that refuse it go first."""
-    engine = writer_engine(locate(place))
-    async with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
+    async with writing(place) as connection:
+        if connection.dialect.name == "sqlite":
             await connection.execute(text("PRAGMA defer_foreign_keys = ON"))
             found = await connection.execute(text("SELECT name FROM sqlite_schema WHERE type = 'trigger'"))
             for (name,) in found.all():
@@ -78,7 +76,7 @@ async def spoil(place: str, *statements: str) -> None:
             await connection.execute(text("SET session_replication_role = replica"))
         for statement in statements:
             await connection.execute(text(statement))
-    await engine.dispose()
+        await connection.commit()
 
 
 async def test_a_sound_journal(place: str) -> None:

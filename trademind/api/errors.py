@@ -35,6 +35,8 @@ def problem(error: TradeMindError, *, instance: str, request_id: str) -> bytes:
         "request_id": request_id,
     }
     document.setdefault("errors", [])
+    if error.advice:
+        document.setdefault("advice", error.advice)
     return json.dumps(document).encode()
 
 

@@ -62,7 +62,7 @@ def lifespan_of(
                 yield {
                     "runtime": runtime,
                     "watch": watch,
-                    "metrics": Metrics(runtime.broker, watch),
+                    "metrics": Metrics(runtime.broker, runtime.journal, watch),
                 }
 
     return lifespan

@@ -1,7 +1,7 @@
 """What Prometheus is told, in its text format.
 
-Nothing is counted here. Everything is read when it is asked for, from the session and the loop's watch, so a
-metric cannot differ from what the API says. Each app has a registry of its own; nothing is global.
+Nothing is counted here. Everything is read when it is asked for, from the session, the journal and the loop's
+watch, so a metric cannot differ from what the API says. Each app has its own registry; nothing is global.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,12 +14,14 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 
 import trademind
 from trademind.brokers.base import Broker
 from trademind.domain import SessionInfo, SessionState
+from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -32,9 +34,9 @@ USABLE_FARMS = frozenset({"ok", "inactive"})
 class Metrics:
     """The metrics of one app."""
 
-    def __init__(self, broker: Broker, watch: LoopWatch) -> None:
+    def __init__(self, broker: Broker, journal: Journal, watch: LoopWatch) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(broker, watch))
+        self._registry.register(_Collector(broker, journal, watch))
         # CPU time, memory, start time and open files, where the system tells them (Linux).
         ProcessCollector(registry=self._registry)
 
@@ -44,13 +46,15 @@ class Metrics:
 
 
 class _Collector(Collector):
-    def __init__(self, broker: Broker, watch: LoopWatch) -> None:
+    def __init__(self, broker: Broker, journal: Journal, watch: LoopWatch) -> None:
         self._broker = broker
+        self._journal = journal
         self._watch = watch
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("trademind_build", "TradeMind itself.", {"version": trademind.__version__})
         yield from _session(self._broker.session)
+        yield from _journal(self._journal)
         yield from _loop(self._watch)
 
 
@@ -82,6 +86,27 @@ def _session(session: SessionInfo) -> Iterator[Metric]:
         "farm",
         {farm: float(state in USABLE_FARMS) for farm, state in session.farms.items()},
     )
+
+
+def _journal(journal: Journal) -> Iterator[Metric]:
+    statistics = journal.statistics
+    yield GaugeMetricFamily(
+        "trademind_journal_available",
+        "1 where the journal takes orders, 0 where it cannot be written to.",
+        float(journal.is_available),
+    )
+    yield SummaryMetricFamily(
+        "trademind_journal_commit_seconds",
+        "What groups of writes took until they were on disk.",
+        count_value=statistics.commits,
+        sum_value=statistics.commit_seconds,
+    )
+    yield CounterMetricFamily("trademind_journal_writes", "Writes that are on disk.", statistics.written)
+    yield GaugeMetricFamily("trademind_journal_queued", "Writes that are not on disk yet.", statistics.queued)
+    yield CounterMetricFamily(
+        "trademind_journal_failures", "Attempts to write that failed.", statistics.failures
+    )
+    yield GaugeMetricFamily("trademind_journal_last_seq", "The last event on disk.", journal.last_seq)
 
 
 def _loop(watch: LoopWatch) -> Iterator[Metric]:

@@ -1,8 +1,9 @@
 """The journal's database: opening it, one connection that writes, and a few that read.
 
 SQLite in write-ahead mode with full sync: readers and the writer do not wait for each other, and a commit is
-on the disk when it returns. A file comes into being under another name and takes its own in one step, so
-there is a journal entirely or not at all, and an empty file is a damaged one.
+on the disk when it returns. The writer has a thread to itself (see `threaded`). A file comes into being under
+another name and takes its own in one step, so there is a journal entirely or not at all, and an empty file is
+a damaged one.
 
 PostgreSQL by asyncpg: whoever writes holds an advisory lock, so that there is one writer as with a file.
 
@@ -10,18 +11,19 @@ Every transaction of a reader sees the journal as it was at one moment.
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from trademind.errors import SettingsError, StateNotKept, TradeMindError
+from trademind.errors import JournalUnavailable, SettingsError, TradeMindError
 from trademind.journal import migrations
 from trademind.journal.failures import translated
 from trademind.journal.location import (
@@ -32,6 +34,9 @@ from trademind.journal.location import (
     held,
     sync_directory,
 )
+from trademind.journal.threaded import ThreadedConnection, WritingConnection
+
+T = TypeVar("T")
 
 BUSY_SECONDS: Final = 2.0
 """How long a lock of another program is waited for; less than the deadline of whoever wants to write."""
@@ -68,9 +73,10 @@ class Database:
         self.location = location
         self._resources = ExitStack()
         self._identity: tuple[int, int] | None = None
-        self._writer_engine: AsyncEngine | None = None
+        self._size = 0
+        """What the file had at least: SQLite never makes one smaller, unless it is told to."""
         self._reader_engine: AsyncEngine | None = None
-        self._writing: AsyncConnection | None = None
+        self._writing: WritingConnection | None = None
         self._is_open = False
         self._forgotten = 0
         """How many connections have been left to themselves."""
@@ -80,18 +86,15 @@ class Database:
 
         Raises:
             SettingsError: it is in use, damaged, not a journal, of a newer version, or cannot be written to.
-            StateNotKept: it is locked, the disk is full, the server does not answer: later it may work.
+            JournalUnavailable: it is locked, the disk is full, the server does not answer: later it may work.
         """
         try:
             if self.location.path is not None:
                 self._resources.enter_context(held(self.location.path))
                 await self._prepare_file(self.location.path)
-            self._writer_engine = writer_engine(self.location)
             self._reader_engine = reader_engine(self.location)
             with translated(self.location, opening=True):
-                connection = await self.writing()
-                async with connection.begin():
-                    await bring_up_to_date(connection, self.location)
+                await bring_up_to_date(await self.writing(), self.location)
             self._is_open = True
         except BaseException:
             await self.close()
@@ -99,35 +102,31 @@ class Database:
 
     async def _prepare_file(self, path: Path) -> None:
         with translated(self.location, opening=True):
-            if _identity(path) is None:
+            if _look(path) is None:
                 await create_file(path)
             if fault := fault_of(path):
                 raise SettingsError(
                     f"the journal {path} cannot be used: {fault}. `trademind journal verify` says what is in "
                     "it; restore a backup with `trademind journal restore`"
                 )
-            self._identity = _identity(path)
+            if (found := _look(path)) is not None:
+                self._identity, self._size = found.identity, found.size
 
-    async def writing(self) -> AsyncConnection:
+    async def writing(self) -> WritingConnection:
         """The connection that writes; a new one where there is none.
 
         Raises:
-            StateNotKept: another program has the journal, or has put another file in its place.
+            JournalUnavailable: another program has the journal, or has put another file in its place.
             What the database raises, see `failures`.
         """
-        if self.location.path is not None and _identity(self.location.path) != self._identity:
-            # What is written to a file without a name is lost.
-            raise StateNotKept(
-                f"the journal {self.location} was moved, deleted or replaced while it was open; put it back, "
-                "or stop the server and start it again"
-            )
+        if self.location.path is not None:
+            self._check_file(self.location.path)
         if self._writing is None:
-            assert self._writer_engine is not None
             forgotten = self._forgotten
-            connection = await self._writer_engine.connect()
+            connection = await connect_to_write(
+                self.location, in_use=JournalUnavailable if self._is_open else SettingsError
+            )
             try:
-                if self.location.path is None:
-                    await _lock(connection, self.location, StateNotKept if self._is_open else SettingsError)
                 if forgotten != self._forgotten:
                     raise TimeoutError("connected too late")
             except BaseException:
@@ -135,6 +134,24 @@ class Database:
                 raise
             self._writing = connection
         return self._writing
+
+    def _check_file(self, path: Path) -> None:
+        """See that the file is still there and whole, before anything is entrusted to it."""
+        found = _look(path)
+        if found is None or found.identity != self._identity:
+            # What is written to a file without a name is lost.
+            raise JournalUnavailable(
+                f"the journal {path} was moved, deleted or replaced while it was open; put it back, or stop "
+                "the server and start it again"
+            )
+        if found.size < self._size:
+            # SQLite would go on for a while with the pages it remembers.
+            raise JournalUnavailable(
+                f"the journal {path} was cut short while it was open: {found.size:,} of {self._size:,} bytes "
+                "are there; stop the server, look at `trademind journal verify`, and restore a backup with "
+                "`trademind journal restore`"
+            )
+        self._size = found.size
 
     async def drop(self) -> None:
         """Give up the connection that writes, whatever it is doing; the next one is new."""
@@ -156,10 +173,10 @@ class Database:
         """A connection that sees the journal as it is at the first question.
 
         Raises:
-            StateNotKept: the journal cannot be read at the moment.
+            JournalUnavailable: the journal cannot be read at the moment.
         """
         if self._reader_engine is None:
-            raise StateNotKept(f"the journal {self.location} is closed")
+            raise JournalUnavailable(f"the journal {self.location} is closed")
         with translated(self.location):
             async with self._reader_engine.connect() as connection:
                 yield connection
@@ -168,21 +185,20 @@ class Database:
         """Close every connection and let the next process have the journal."""
         try:
             await self.drop()
-            for engine in (self._reader_engine, self._writer_engine):
-                if engine is not None:
-                    await engine.dispose()
+            if self._reader_engine is not None:
+                await self._reader_engine.dispose()
         finally:
-            self._reader_engine = self._writer_engine = None
+            self._reader_engine = None
             self._resources.close()
 
 
-async def bring_up_to_date(connection: AsyncConnection, location: Location) -> None:
-    """The newest schema, as part of the connection's transaction.
+async def bring_up_to_date(connection: WritingConnection, location: Location) -> None:
+    """The newest schema, in one transaction.
 
     Raises:
         SettingsError: the tables are those of a newer program.
     """
-    found = await migrations.revision(connection)
+    found = await connection.run_sync(_in_transaction(migrations.revision))
     if found == migrations.REVISIONS[-1]:
         return
     if found is not None and found not in migrations.REVISIONS:
@@ -191,7 +207,8 @@ async def bring_up_to_date(connection: AsyncConnection, location: Location) -> N
             f"this version knows those up to {migrations.REVISIONS[-1]}. Install the newer version again, or "
             "restore a backup of before"
         )
-    await migrations.upgrade(connection)
+    await migrations.load()
+    await connection.run_sync(_in_transaction(migrations.upgrade))
 
 
 async def create_file(path: Path) -> None:
@@ -199,16 +216,29 @@ async def create_file(path: Path) -> None:
     new = path.with_name(path.name + ".new")
     _remove(new)
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
-    engine = create_async_engine(_sqlite_url(new), poolclass=NullPool, connect_args=_SQLITE_ARGUMENTS)
-    _begin_with(engine, "BEGIN IMMEDIATE")
+    await migrations.load()
+    connection = await ThreadedConnection.open(_sqlite_writer(new))
     try:
-        async with engine.begin() as connection:
-            await migrations.upgrade(connection)
-            await connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+        await connection.run_sync(_in_transaction(_make))
     finally:
-        await engine.dispose()
+        await connection.close()
     os.rename(new, path)
     sync_directory(path.parent)
+
+
+def _make(connection: Connection) -> None:
+    migrations.upgrade(connection)
+    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _in_transaction(work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    """The work as one transaction, which is given up where it fails."""
+
+    def run(connection: Connection) -> T:
+        with connection.begin():
+            return work(connection)
+
+    return run
 
 
 def _remove(new: Path) -> None:
@@ -216,12 +246,20 @@ def _remove(new: Path) -> None:
         new.with_name(new.name + suffix).unlink(missing_ok=True)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that is there."""
+
+    identity: tuple[int, int]
+    size: int
+
+
+def _look(path: Path) -> _Found | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return _Found((found.st_dev, found.st_ino), found.st_size)
 
 
 @asynccontextmanager
@@ -230,10 +268,10 @@ async def looking(location: Location) -> AsyncIterator[AsyncConnection]:
 
     Raises:
         SettingsError: there is nothing to read.
-        StateNotKept: it cannot be reached at the moment.
+        JournalUnavailable: it cannot be reached at the moment.
         What the database raises while it is read.
     """
-    if location.path is not None and _identity(location.path) is None:
+    if location.path is not None and _look(location.path) is None:
         raise SettingsError(f"there is no journal at {location}")
     engine = reader_engine(location, mode="ro")
     try:
@@ -263,16 +301,30 @@ _SQLITE_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 
 
-def writer_engine(location: Location) -> AsyncEngine:
-    """The engine for one connection that writes. Raises `SettingsError` where the driver is missing."""
-    if location.path is None:
-        return _postgresql(location, poolclass=NullPool)
-    engine = create_async_engine(
-        _sqlite_url(location.path), poolclass=NullPool, connect_args=_SQLITE_ARGUMENTS
-    )
+async def connect_to_write(location: Location, *, in_use: type[TradeMindError]) -> WritingConnection:
+    """A connection for the one who writes.
+
+    Raises:
+        SettingsError: the driver is missing.
+        TradeMindError: `in_use`, where another process writes to the PostgreSQL database.
+        What the database raises, see `failures`.
+    """
+    if location.path is not None:
+        return await ThreadedConnection.open(_sqlite_writer(location.path, *_PRAGMAS))
+    connection = await _postgresql(location, poolclass=NullPool).connect()
+    try:
+        await _lock(connection, location, in_use)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def _sqlite_writer(path: Path, *pragmas: str) -> Engine:
+    engine = create_engine(_sqlite_url(path), poolclass=NullPool, connect_args=dict(_SQLITE_ARGUMENTS))
     # A transaction that begins as a reader's may find at its first write that it cannot become a writer's.
     _begin_with(engine, "BEGIN IMMEDIATE")
-    _on_connect(engine, *_PRAGMAS)
+    _on_connect(engine, *pragmas)
     return engine
 
 
@@ -287,15 +339,18 @@ def reader_engine(location: Location, *, mode: str = "rw") -> AsyncEngine:
             execution_options={"postgresql_readonly": True},
             **pool,
         )
-    url = _sqlite_url(location.path, mode)
+    url = _sqlite_url(location.path, mode).set(drivername="sqlite+aiosqlite")
     engine = create_async_engine(url, connect_args=_SQLITE_ARGUMENTS, **pool)
-    _begin_with(engine, "BEGIN")
+    _begin_with(engine.sync_engine, "BEGIN")
     if mode == "rw":
-        _on_connect(engine, "PRAGMA query_only=ON")
+        _on_connect(engine.sync_engine, "PRAGMA query_only=ON")
     else:
         # Of a file that was cut short SQLite reads nothing, unless the schema is said to be under repair.
         _on_connect(
-            engine, "PRAGMA query_only=ON", "PRAGMA writable_schema=ON", "SELECT 1 FROM sqlite_schema"
+            engine.sync_engine,
+            "PRAGMA query_only=ON",
+            "PRAGMA writable_schema=ON",
+            "SELECT 1 FROM sqlite_schema",
         )
     return engine
 
@@ -304,7 +359,7 @@ def _sqlite_url(path: Path, mode: str = "rw") -> URL:
     # Never `rwc`: a journal that has gone must not come back empty.
     query = {"uri": "true"}
     query.update({"immutable": "1"} if mode == "immutable" else {"mode": mode})
-    return URL.create("sqlite+aiosqlite", database=path.as_uri(), query=query)
+    return URL.create("sqlite+pysqlite", database=path.as_uri(), query=query)
 
 
 def _postgresql(location: Location, **options: Any) -> AsyncEngine:
@@ -321,14 +376,14 @@ def _postgresql(location: Location, **options: Any) -> AsyncEngine:
         ) from error
 
 
-def _begin_with(engine: AsyncEngine, statement: str) -> None:
-    @event.listens_for(engine.sync_engine, "begin")
+def _begin_with(engine: Engine, statement: str) -> None:
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+def _on_connect(engine: Engine, *pragmas: str) -> None:
+    @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         for pragma in pragmas:

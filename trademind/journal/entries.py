@@ -52,6 +52,11 @@ class Entry:
     earlier: Intent | None = None
     """Of an intent: the one that has its key already."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits until it is on disk."""
+        return self.answer is not None or isinstance(self.write, Marker)
+
 
 def entry_of(
     write: Intent | Write, time: datetime, then: Callable[[int | None], None] | None = None

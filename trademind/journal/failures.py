@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from trademind.errors import SettingsError, StateNotKept, TradeMindError
+from trademind.errors import JournalUnavailable, SettingsError, TradeMindError
 from trademind.journal.location import Location
 
 FAILURES: Final = (SQLAlchemyError, OSError, TimeoutError)
@@ -71,14 +71,14 @@ def explained(error: BaseException, location: Location) -> tuple[str, bool]:
     return f"the journal {location} {what}{detail}; {advice}", is_final
 
 
-def failure(error: BaseException, location: Location) -> StateNotKept:
+def failure(error: BaseException, location: Location) -> JournalUnavailable:
     """The error for a journal that cannot be used at the moment."""
-    return StateNotKept(explained(error, location)[0])
+    return JournalUnavailable(explained(error, location)[0])
 
 
 @contextmanager
 def translated(location: Location, *, opening: bool = False) -> Iterator[None]:
-    """Turn the database's errors into `StateNotKept`; at opening, those that waiting does not mend into
+    """Turn the database's errors into `JournalUnavailable`; at opening, those that waiting does not mend into
     `SettingsError`."""
     try:
         yield
@@ -88,4 +88,4 @@ def translated(location: Location, *, opening: bool = False) -> Iterator[None]:
         detail, is_final = explained(error, location)
         if opening and is_final:
             raise SettingsError(detail) from error
-        raise StateNotKept(detail) from error
+        raise JournalUnavailable(detail) from error

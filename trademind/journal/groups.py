@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from trademind.domain import Channel, Execution
 from trademind.journal import tables
@@ -70,13 +69,13 @@ class Plan:
         for entry in entries:
             self._add(entry)
 
-    async def write(self, connection: AsyncConnection) -> None:
+    def write(self, connection: Connection) -> None:
         """Write the rows, within the connection's transaction."""
         for table in _INSERTED:
             if rows := self._inserts.get(table):
-                await connection.execute(_INSERTS[table], rows)
+                connection.execute(_INSERTS[table], rows)
         for table, changes in self._updates.items():
-            await connection.execute(_UPDATES[table], list(changes.values()))
+            connection.execute(_UPDATES[table], list(changes.values()))
 
     def _add(self, entry: Entry) -> None:
         """One entry's rows."""
@@ -280,7 +279,7 @@ _COMMISSIONS = select(tables.commission_reports).where(
 _STATE = select(tables.state.c.key).where(tables.state.c.key.in_(bindparam("keys", expanding=True)))
 
 
-async def look_up(connection: AsyncConnection, entries: Sequence[Entry]) -> Known:
+def look_up(connection: Connection, entries: Sequence[Entry]) -> Known:
     """What the journal has of the things the entries are about."""
     known = Known()
     keys: set[str] = set()
@@ -298,17 +297,17 @@ async def look_up(connection: AsyncConnection, entries: Sequence[Entry]) -> Know
             case StateSet(key):
                 names.add(key)
     if keys:
-        for row in await connection.execute(_INTENTS, {"keys": sorted(keys)}):
+        for row in connection.execute(_INTENTS, {"keys": sorted(keys)}):
             known.intents[row.client_order_id] = intent_of(row)
     if order_ids:
-        for row in await connection.execute(_ORDERS, {"keys": sorted(order_ids)}):
+        for row in connection.execute(_ORDERS, {"keys": sorted(order_ids)}):
             known.orders[row.id] = row.body
     if exec_ids:
         fills = sorted({fill_key(exec_id)[0] for exec_id in exec_ids})
-        for row in await connection.execute(_EXECUTIONS, {"keys": fills}):
+        for row in connection.execute(_EXECUTIONS, {"keys": fills}):
             known.executions[row.exec_id] = row.body
             known.fills.add(row.fill_key)
-        for row in await connection.execute(_COMMISSIONS, {"keys": sorted(exec_ids)}):
+        for row in connection.execute(_COMMISSIONS, {"keys": sorted(exec_ids)}):
             known.commissions[row.exec_id] = CommissionReported(
                 exec_id=row.exec_id,
                 commission=row.commission,
@@ -316,7 +315,7 @@ async def look_up(connection: AsyncConnection, entries: Sequence[Entry]) -> Know
                 realized_pnl=row.realized_pnl,
             )
     if names:
-        known.state.update((await connection.execute(_STATE, {"keys": sorted(names)})).scalars())
+        known.state.update(connection.execute(_STATE, {"keys": sorted(names)}).scalars())
     return known
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from trademind.clock import Clock, SystemClock
-from trademind.errors import StateNotKept
+from trademind.errors import JournalUnavailable
 from trademind.journal.database import Database
 from trademind.journal.entries import entry_of
 from trademind.journal.location import Location, locate
@@ -44,7 +44,8 @@ class Journal:
     """One journal, open for writing. One process has it at a time.
 
     Opening raises `SettingsError` for what has to be mended first (it is in use, damaged, of a newer version,
-    not writable) and `StateNotKept` for what may pass (it is locked, the disk is full, the server is away).
+    not writable) and `JournalUnavailable` for what may pass (it is locked, the disk is full, the server is
+    away).
     """
 
     def __init__(self, location: Location, *, clock: Clock | None = None, deadline: float = DEADLINE) -> None:
@@ -71,7 +72,7 @@ class Journal:
     ) -> None:
         try:
             await self.flushed()
-        except StateNotKept as failed:
+        except JournalUnavailable as failed:
             log.error("%d writes are lost: %s", self._writer.queued, failed.detail)
         finally:
             self._is_open = False
@@ -86,14 +87,14 @@ class Journal:
             fingerprints. Of several calls with one key at the same time, exactly one gets None.
 
         Raises:
-            StateNotKept: the journal cannot be written to; the intent was not written, nothing may be sent.
-                (Where the disk or the server hangs in the middle of a commit nobody knows; the error says so.
-                The intent may then be found later, as one that was never sent.)
+            JournalUnavailable: the journal cannot be written to; the intent was not written, nothing may be
+                sent. (Where the disk or the server hangs in the middle of a commit nobody knows; the error
+                says so. The intent may then be found later, as one that was never sent.)
         """
         entry = entry_of(intent, self._clock.now())
         self._must_be_open()
         if (error := self._writer.error) is not None:
-            raise StateNotKept(error.detail)
+            raise JournalUnavailable(error.detail)
         answer: asyncio.Future[Intent | None] = asyncio.get_running_loop().create_future()
         entry.answer = answer
         self._writer.put(entry)
@@ -102,7 +103,7 @@ class Journal:
                 return await answer
         except TimeoutError:
             known = "it was not written" if entry.is_waiting else "it is not known whether it was"
-            raise StateNotKept(
+            raise JournalUnavailable(
                 f"the journal {self.location} did not take an intent within {self._deadline:g} s; {known}"
             ) from None
         finally:
@@ -116,8 +117,8 @@ class Journal:
                 event that was written, or None where there is none: it was known already, or is no event.
 
         Raises:
-            StateNotKept: `MAX_QUEUED` writes wait already, or the journal is closed; it is not kept, and has
-                to be noted again from what the broker tells when the journal is available again.
+            JournalUnavailable: `MAX_QUEUED` writes wait already, or the journal is closed; it is not kept,
+                and has to be noted again from what the broker tells when the journal is available again.
             ValueError, TypeError: it cannot be stored.
         """
         self._must_be_open()
@@ -127,7 +128,7 @@ class Journal:
         """Return when everything noted so far is on disk.
 
         Raises:
-            StateNotKept: it is not within the deadline. It stays queued.
+            JournalUnavailable: it is not within the deadline. It stays queued.
         """
         self._must_be_open()
         done = asyncio.Event()
@@ -136,7 +137,7 @@ class Journal:
             async with asyncio.timeout(self._deadline):
                 await done.wait()
         except TimeoutError:
-            raise StateNotKept(
+            raise JournalUnavailable(
                 self.last_error or f"the journal {self.location} did not write within {self._deadline:g} s"
             ) from None
 
@@ -162,4 +163,4 @@ class Journal:
 
     def _must_be_open(self) -> None:
         if not self._is_open:
-            raise StateNotKept(f"the journal {self.location} is closed")
+            raise JournalUnavailable(f"the journal {self.location} is closed")

@@ -83,8 +83,8 @@ class AuditEntry:
 
 
 class Reader:
-    """Questions to one journal. Every method raises `StateNotKept` where it cannot be read at the moment, and
-    `Unreadable` where a row is damaged."""
+    """Questions to one journal. Every method raises `JournalUnavailable` where it cannot be read at the
+    moment, and `Unreadable` where a row is damaged."""
 
     def __init__(self, connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]]) -> None:
         self._connect = connect

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from trademind.domain import Channel, Order
-from trademind.errors import SettingsError, StateNotKept
+from trademind.errors import JournalUnavailable, SettingsError
 from trademind.journal import migrations, tables
 from trademind.journal.database import looking
 from trademind.journal.failures import FAILURES, explained
@@ -93,7 +93,7 @@ async def verify(journal: Journal | Path | str) -> Report:
 
     Raises:
         SettingsError: there is none at that place, or it lets nobody in.
-        StateNotKept: the database server cannot be reached.
+        JournalUnavailable: the database server cannot be reached.
     """
     location = journal.location if isinstance(journal, Journal) else locate(journal)
     report = Report(location=str(location))
@@ -107,7 +107,7 @@ async def verify(journal: Journal | Path | str) -> Report:
     except FAILURES as error:
         detail, is_final = explained(error, location)
         if location.path is None:
-            raise (SettingsError if is_final else StateNotKept)(detail) from error
+            raise (SettingsError if is_final else JournalUnavailable)(detail) from error
         report.find("damaged", detail)
     return report
 
@@ -139,7 +139,7 @@ class _Look:
     async def at_everything(self) -> None:
         """Fill in the report."""
         try:
-            self._report.schema = await migrations.revision(self._connection)
+            self._report.schema = await self._connection.run_sync(migrations.revision)
         except DBAPIError as error:
             self._report.find("damaged", explained(error, self._location)[0])
             return

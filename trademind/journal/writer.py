@@ -1,8 +1,9 @@
 """The one who writes the journal: a queue, and a task that commits what is waiting in groups.
 
 While one group is on its way to the disk, others come in, and all that have come are the next group: the more
-there is to write, the more share one sync of the disk. The numbers of the events are given out here and
-nowhere else, in the transaction that writes them, so they have no gaps.
+there is to write, the more share one sync of the disk. Notes, for which nobody waits, linger for some
+milliseconds: mostly an intent comes by then, and one sync is enough for both. The numbers of the events are
+given out here and nowhere else, in the transaction that writes them, so they have no gaps.
 
 A group whose commit fails is kept and tried again, and nothing overtakes it; only intents are refused, since
 whoever waits for one must not send its order. Every group carries its own number in the `writer` row. Where
@@ -13,22 +14,23 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from trademind.aio import Backoff, Tasks
-from trademind.errors import StateNotKept
+from trademind.errors import JournalUnavailable
 from trademind.journal import tables
 from trademind.journal.database import Database
 from trademind.journal.entries import Entry
 from trademind.journal.failures import FAILURES, failure, translated
-from trademind.journal.groups import Plan, look_up
+from trademind.journal.groups import Known, Plan, look_up
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,9 @@ Intents are refused all that time, so what comes is only what the broker says of
 MAX_GROUP: Final = 256
 """Entries of one transaction: enough that the sync is no longer what costs, and few enough that the loop is
 held for some milliseconds at most while their rows are made."""
+LINGER: Final = 0.005
+"""Seconds that notes wait for company. A client that sends one order after the other has its next one here by
+then; were the notes on their way to the disk, that one would have to wait for them."""
 GROUP_SECONDS: Final = 4.0
 """What a group may take. A disk or a server that does not answer by then counts as failed."""
 STOP_SECONDS: Final = 2.0
@@ -60,6 +65,8 @@ class Statistics:
     largest_group: int
     queued: int
     """Entries that are not on disk yet."""
+    commit_seconds: float
+    """What all groups on disk took together."""
     last_commit_seconds: float | None
     """What the last group took, from its begin to its commit."""
 
@@ -70,7 +77,7 @@ class _Group:
     entries: list[Entry]
     is_committing: bool = False
     is_in_doubt: bool = False
-    """Its commit was begun and nobody knows how it ended."""
+    """It may have been committed: nobody knows how the last attempt ended."""
     last_seq: int = 0
     """The last event's number once it is written."""
 
@@ -96,16 +103,20 @@ class Writer:
         self._queue: deque[Entry] = deque()
         self._group: _Group | None = None
         self._wake = asyncio.Event()
+        """Something is queued."""
+        self._hurry = asyncio.Event()
+        """Somebody waits for something that is queued."""
         self._tasks = Tasks()
         self._attempts = Tasks()
         self._abandoned: set[asyncio.Task[None]] = set()
         self._run = uuid.uuid4().hex
         self._next_group = 1
-        self._error: StateNotKept | None = None
+        self._error: JournalUnavailable | None = None
         self._failed_since = 0.0
         self._must_look = True
         """Whether the journal may not be as the last group left it."""
         self._commits = self._written = self._failures = self._largest_group = 0
+        self._commit_seconds = 0.0
         self._last_commit_seconds: float | None = None
         self.last_seq = 0
         """The number of the last event on disk."""
@@ -114,15 +125,18 @@ class Writer:
         """Take over from whoever wrote before.
 
         Raises:
-            SettingsError, StateNotKept: the journal cannot be written to.
+            SettingsError, JournalUnavailable: the journal cannot be written to.
         """
         with translated(self._database.location, opening=True):
             connection = await self._database.writing()
-            async with connection.begin():
-                row = (await connection.execute(_POSITION)).one()
-                self.last_seq = row.last_seq
-                await connection.execute(_ADVANCE, self._position(0, self.last_seq))
+            self.last_seq = await connection.run_sync(self._take_over)
         self._tasks.spawn(self._write_for_ever(), name="journal writer")
+
+    def _take_over(self, connection: Connection) -> int:
+        with connection.begin():
+            last_seq: int = connection.execute(_POSITION).one().last_seq
+            connection.execute(_ADVANCE, self._position(0, last_seq))
+            return last_seq
 
     async def stop(self) -> None:
         """End at once. What is queued is not written."""
@@ -131,7 +145,7 @@ class Writer:
             await asyncio.wait(self._abandoned, timeout=STOP_SECONDS)
 
     @property
-    def error(self) -> StateNotKept | None:
+    def error(self) -> JournalUnavailable | None:
         """Why nothing can be written at the moment."""
         return self._error
 
@@ -147,6 +161,7 @@ class Writer:
             failures=self._failures,
             largest_group=self._largest_group,
             queued=self.queued,
+            commit_seconds=self._commit_seconds,
             last_commit_seconds=self._last_commit_seconds,
         )
 
@@ -154,15 +169,17 @@ class Writer:
         """Queue an entry; `is_bounded` is false for one that is not a write.
 
         Raises:
-            StateNotKept: `MAX_QUEUED` entries wait already; this one is not kept.
+            JournalUnavailable: `MAX_QUEUED` entries wait already; this one is not kept.
         """
         if is_bounded and self.queued >= MAX_QUEUED:
-            raise StateNotKept(
+            raise JournalUnavailable(
                 f"{self.queued:,} writes wait for the journal, which is all that are kept"
                 + (f": {self._error.detail}" if self._error else "")
             )
         self._queue.append(entry)
         self._wake.set()
+        if entry.is_awaited or len(self._queue) >= MAX_GROUP:
+            self._hurry.set()
 
     # The task ----------------------------------------------------------------------------------
 
@@ -171,14 +188,23 @@ class Writer:
             while not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
+            await self._linger()
             entries: list[Entry] = []
             while self._queue and len(entries) < MAX_GROUP:
                 if not (entry := self._queue.popleft()).is_withdrawn:
                     entries.append(entry)
+            if not self._queue:
+                self._hurry.clear()
             self._group = _Group(number=self._next_group, entries=entries)
             self._next_group += 1
             await self._settle(self._group)
             self._group = None
+
+    async def _linger(self) -> None:
+        """Wait for company, unless somebody waits."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await self._hurry.wait()
 
     async def _settle(self, group: _Group) -> None:
         """Write the group, however often it has to be tried."""
@@ -217,44 +243,47 @@ class Writer:
             raise TimeoutError(f"nothing was heard for {GROUP_SECONDS:g} s")
         task.result()
 
-    async def _write(self, group: _Group, attempt: "_Attempt") -> None:
+    async def _write(self, group: _Group, attempt: _Attempt) -> None:
+        """The transaction, in two steps that may wait for the disk; what follows is decided on the loop.
+
+        From the second step on nobody knows how it ends until it has: an attempt that was given up meanwhile
+        may still commit. The next one cannot begin before it has ended, and looks.
+        """
         connection = await self._database.writing()
         try:
-            async with connection.begin() as transaction:
-                attempt.check()
-                if self._must_look and await self._was_written(group, attempt, connection):
-                    return
-                # Who gave up while the lock was waited for was told that nothing was written.
-                entries = [entry for entry in group.entries if not entry.is_withdrawn]
-                for entry in entries:
-                    entry.is_waiting = False
-                known = await look_up(connection, entries)
-                attempt.check()
-                plan = Plan(known, entries, self.last_seq)
-                group.entries, group.last_seq = entries, plan.last_seq
-                await plan.write(connection)
-                await connection.execute(_ADVANCE, self._position(group.number, plan.last_seq))
-                attempt.check()
-                group.is_committing = True
-                await transaction.commit()
+            position, known = await connection.run_sync(
+                partial(_begin, entries=group.entries, must_look=self._must_look)
+            )
+            attempt.check()
+            if position is not None and self._was_written(group, position):
+                await connection.run_sync(_roll_back)
+                return
+            # Who gave up while the lock was waited for was told that nothing was written.
+            entries = [entry for entry in group.entries if not entry.is_withdrawn]
+            for entry in entries:
+                entry.is_waiting = False
+            plan = Plan(known, entries, self.last_seq)
+            group.entries, group.last_seq = entries, plan.last_seq
+            group.is_committing = True
+            await connection.run_sync(
+                partial(_write_and_commit, plan=plan, position=self._position(group.number, plan.last_seq))
+            )
         finally:
             if attempt.is_abandoned:
                 await connection.close()
 
-    async def _was_written(self, group: _Group, attempt: "_Attempt", connection: AsyncConnection) -> bool:
-        """Look where the journal stands, after a failure."""
-        row = (await connection.execute(_POSITION)).one()
-        attempt.check()
-        if row.run != self._run:
-            raise StateNotKept(
+    def _was_written(self, group: _Group, position: Row[Any]) -> bool:
+        """Say what it means where the journal stands, after a failure."""
+        if position.run != self._run:
+            raise JournalUnavailable(
                 f"the journal {self._database.location} was replaced or written to by another program while "
                 "it was open; stop the server and start it again"
             )
-        if row.group_number == group.number:
+        if position.group_number == group.number:
             return True  # even where it was reported as failed: it must not be written twice
-        if row.last_seq != self.last_seq:
-            raise StateNotKept(
-                f"the journal {self._database.location} ends at event {row.last_seq:,}, and had "
+        if position.last_seq != self.last_seq:
+            raise JournalUnavailable(
+                f"the journal {self._database.location} ends at event {position.last_seq:,}, and had "
                 f"{self.last_seq:,} before: it was restored while it was open, or the database server lost "
                 "what it had acknowledged; stop the server, look at `trademind journal verify`, and start it "
                 "again"
@@ -280,6 +309,7 @@ class Writer:
         self._commits += 1
         self._written += len(group.entries)
         self._largest_group = max(self._largest_group, len(group.entries))
+        self._commit_seconds += seconds
         self._last_commit_seconds = seconds
         for entry in group.entries:
             if entry.answer is not None and not entry.answer.done():
@@ -294,11 +324,11 @@ class Writer:
     def _has_failed(self, group: _Group, error: Exception) -> None:
         self._failures += 1
         location = self._database.location
-        error_now = error if isinstance(error, StateNotKept) else failure(error, location)
+        error_now = error if isinstance(error, JournalUnavailable) else failure(error, location)
         if self._error is None:
             self._failed_since = monotonic()
             log.error("nothing can be written: %s", error_now.detail)
-        if not isinstance(error, (*FAILURES, StateNotKept)):
+        if not isinstance(error, (*FAILURES, JournalUnavailable)):
             log.error("a group of the journal could not be made", exc_info=error)
         self._error = error_now
         self._must_look = True
@@ -311,15 +341,42 @@ class Writer:
         self._queue = deque(_refuse_intents(self._queue, error_now))
 
 
-def _refuse_intents(entries: Iterable[Entry], error: StateNotKept) -> list[Entry]:
+def _refuse_intents(entries: Iterable[Entry], error: JournalUnavailable) -> list[Entry]:
     """Tell who waits for an intent that nothing was written; returns the entries that remain."""
     remaining = []
     for entry in entries:
         if entry.answer is None:
             remaining.append(entry)
         elif not entry.answer.done():
-            entry.answer.set_exception(StateNotKept(error.detail))
+            entry.answer.set_exception(JournalUnavailable(error.detail))
     return remaining
+
+
+# What waits for the database ---------------------------------------------------------------------
+
+
+def _begin(
+    connection: Connection, entries: Sequence[Entry], must_look: bool
+) -> tuple[Row[Any] | None, Known]:
+    """Begin the transaction. Returns where the journal stands, if that is asked for, and what it has of the
+    things the entries are about."""
+    connection.begin()
+    position = connection.execute(_POSITION).one() if must_look else None
+    return position, look_up(connection, entries)
+
+
+def _write_and_commit(connection: Connection, plan: Plan, position: dict[str, Any]) -> None:
+    plan.write(connection)
+    connection.execute(_ADVANCE, position)
+    _commit(connection)
+
+
+def _commit(connection: Connection) -> None:
+    connection.commit()
+
+
+def _roll_back(connection: Connection) -> None:
+    connection.rollback()
 
 
 _POSITION: Final = select(tables.writer)

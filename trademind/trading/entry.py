@@ -73,7 +73,7 @@ class OrderEntry:
 
         Raises:
             TradingHalted, RiskLimitExceeded: the risk desk does not let it pass; nothing was sent.
-            StateNotKept: the journal does not take it; nothing was sent.
+            JournalUnavailable: the journal does not take it; nothing was sent.
             DuplicateOrder: the key belongs to other terms.
             TradeMindError: as `Broker.place_order`.
         """

@@ -22,6 +22,7 @@ class Problem(Out):
     ib_code: int | None = Field(description="IB's own code, where IB gave one.")
     retry_safe: bool = Field(description="May the same request simply be made again?")
     request_id: str = Field(description="Also in the X-Request-ID header, and in the log.")
+    advice: str | None = Field(default=None, description="What to do about this kind of failure.")
     errors: list[FieldError] = Field(default=[], description="Which field, and what is wrong with it.")
 
 
@@ -48,6 +49,6 @@ _MEANING = {
     429: "Too many requests for IB's limits; see Retry-After",
     500: "TradeMind has failed",
     502: "The gateway refused; `ib_code` says why",
-    503: "Not connected or not synchronised; see Retry-After",
+    503: "Not connected or not synchronised, or the journal takes no order; see Retry-After",
     504: "No answer in time. For an order: look before you try again (`retry_safe` is false)",
 }

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 REVISIONS: Final = ("0001",)
 """Every schema there has been, oldest first. A test compares them with the scripts."""
@@ -22,19 +21,24 @@ VERSION_TABLE: Final = "journal_version"
 _version = Table(VERSION_TABLE, MetaData(), Column("version_num", Text))
 
 
-async def revision(connection: AsyncConnection) -> str | None:
+def revision(connection: Connection) -> str | None:
     """Which schema the database has; None where it has no journal."""
-    if not await connection.run_sync(lambda sync: inspect(sync).has_table(VERSION_TABLE)):
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found: str | None = (await connection.execute(select(_version.c.version_num))).scalar()
+    found: str | None = connection.execute(select(_version.c.version_num)).scalar()
     return found
 
 
-async def upgrade(connection: AsyncConnection) -> None:
-    """Bring the tables to the newest schema, as part of the connection's transaction."""
-    # Loading Alembic takes a good part of a second, in which the loop would stand still.
+async def load() -> None:
+    """Load what `upgrade` needs: that takes a good part of a second, in which the loop would stand still."""
     await asyncio.to_thread(importlib.import_module, "alembic.command")
-    await connection.run_sync(_upgrade)
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the tables to the newest schema, as part of the connection's transaction."""
+    from alembic import command
+
+    command.upgrade(config(connection), "head")
 
 
 def config(connection: Connection | None = None) -> Any:
@@ -47,9 +51,3 @@ def config(connection: Connection | None = None) -> Any:
     made.set_main_option("path_separator", "os")
     made.attributes["connection"] = connection
     return made
-
-
-def _upgrade(connection: Connection) -> None:
-    from alembic import command
-
-    command.upgrade(config(connection), "head")
