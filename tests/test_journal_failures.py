@@ -125,7 +125,12 @@ def serving(gateway_port: int, place: Path, first: str = "first") -> Iterator[Se
             TRADEMIND_JOURNAL__URL=str(place),
             TRADEMIND_SERVER__LOG_LEVEL="error",
         ),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http,
+        httpx.Client(
+            # A connection that is kept is closed by the server after five seconds, perhaps as it is used.
+            base_url=f"http://127.0.0.1:{port}",
+            timeout=20,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        ) as http,
     ):
         server = Server(http, place, gateway_port)
         assert server.post(first).status_code == 201
