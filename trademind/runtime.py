@@ -21,6 +21,7 @@ from trademind.journal import Journal, open_journal
 from trademind.settings import BrokerKind, Settings, is_loopback
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
+from trademind.trading.feed import Feed
 from trademind.trading.recorder import Recorder
 
 
@@ -32,6 +33,8 @@ class Runtime:
     broker: Broker
     orders: OrderEntry
     journal: Journal
+    feed: Feed
+    """What has happened, as it was written down."""
     gateway: PaperGatewayServer | None
     """The embedded paper gateway, where there is one."""
 
@@ -78,7 +81,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         known = await known_orders(journal, ibkr.client_id, clock.now())
         pending = await pending_orders(journal, ibkr.client_id)
         broker.remember([*known, *pending])
-        await stack.enter_async_context(Recorder(broker, journal, known))
+        recorder = await stack.enter_async_context(Recorder(broker, journal, known, clock=clock))
         await broker.start()
         stack.push_async_callback(broker.disconnect)
         yield Runtime(
@@ -86,6 +89,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             broker=broker,
             orders=OrderEntry(broker, journal, clock, pending),
             journal=journal,
+            feed=recorder.feed,
             gateway=gateway,
         )
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from trademind.brokers.base import Broker
-from trademind.brokers.streams import EventStream, Streams
+from trademind.brokers.streams import EventStream, QuoteSource, Streams
 from trademind.clock import ManualClock, SystemClock
 from trademind.domain import (
     Account,
@@ -137,6 +137,10 @@ class MemoryBroker:
 
     def stream(self, *channels: Channel) -> EventStream:
         return self.streams.open(channels, self)
+
+    @property
+    def quote_source(self) -> QuoteSource:
+        return self
 
     async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
         self._answer()
@@ -322,6 +326,8 @@ class MemoryRuntime:
     broker: Broker
     orders: OrderEntry
     journal: Journal
+    feed: Broker
+    """What is told is what the broker says; of the way through the journal `test_stream_resume` tells."""
 
 
 def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManager[MemoryRuntime]]:
@@ -332,7 +338,9 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
         with TemporaryDirectory() as folder:
             async with open_journal(Path(folder) / "journal.db") as journal:
                 entry = OrderEntry(broker, journal, SystemClock())
-                yield MemoryRuntime(settings=settings, broker=broker, orders=entry, journal=journal)
+                yield MemoryRuntime(
+                    settings=settings, broker=broker, orders=entry, journal=journal, feed=broker
+                )
 
     return open_runtime
 

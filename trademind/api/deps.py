@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from trademind.api.idempotency import KeyedLocks
 from trademind.api.lifespan import AppState
 from trademind.api.metrics import Metrics
+from trademind.api.streaming import Source
 from trademind.brokers.base import Broker
 from trademind.domain import SessionInfo, SessionState
 from trademind.journal import Journal
@@ -37,6 +38,10 @@ async def _journal(connection: HTTPConnection) -> Journal:
     return _state(connection)["runtime"].journal
 
 
+async def _feed(connection: HTTPConnection) -> Source:
+    return _state(connection)["runtime"].feed
+
+
 async def _settings(connection: HTTPConnection) -> Settings:
     return _state(connection)["runtime"].settings
 
@@ -55,6 +60,7 @@ async def _metrics(connection: HTTPConnection) -> Metrics:
 
 JournalDep = Annotated[Journal, Depends(_journal)]
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
+FeedDep = Annotated[Source, Depends(_feed)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 PlacingDep = Annotated[KeyedLocks, Depends(_placing)]

@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from trademind.domain import Channel, Execution
+from trademind.domain import Account, Channel, Execution, Order, SessionInfo
 from trademind.journal import tables
-from trademind.journal.entries import Entry, fill_key, is_same_order, with_commission
+from trademind.journal.entries import Entry, StoredEvent, fill_key, is_same_order, with_commission
 from trademind.journal.records import EXECUTION, from_text
 from trademind.journal.writes import (
     AccountChanged,
@@ -80,7 +80,7 @@ class Plan:
 
     def _add(self, entry: Entry) -> None:
         """One entry's rows."""
-        entry.seq, entry.earlier = None, None
+        entry.event, entry.earlier = None, None
         match entry.write:
             case Intent() as intent:
                 self._intend(entry, intent)
@@ -91,9 +91,9 @@ class Plan:
             case CommissionReported() as report:
                 self._report_commission(entry, report)
             case SessionChanged(info):
-                self._event(entry, Channel.SESSION, None, info.state, entry.text)
-            case AccountChanged():
-                self._event(entry, Channel.ACCOUNT, None, "changed", entry.text)
+                self._event(entry, Channel.SESSION, None, info.state.value, info, entry.text)
+            case AccountChanged(account):
+                self._event(entry, Channel.ACCOUNT, None, "changed", account, entry.text)
             case AccountSnapshot(account):
                 self._insert(
                     tables.account_snapshots,
@@ -145,7 +145,7 @@ class Plan:
         stored = self._known.orders.get(order.id)
         if stored is not None and is_same_order(change, stored):
             return
-        seq = self._event(entry, Channel.ORDERS, order.id, change.name, entry.text)
+        seq = self._event(entry, Channel.ORDERS, order.id, change.name, order, entry.text)
         row = {
             "client_order_id": order.client_order_id,
             "perm_id": order.perm_id,
@@ -170,7 +170,7 @@ class Plan:
             key, revision = fill_key(exec_id)
             name = "correction" if key in self._known.fills else "fill"
             body = EXECUTION.to_text(execution)
-            seq = self._event(entry, Channel.EXECUTIONS, execution.order_id, name, body)
+            seq = self._event(entry, Channel.EXECUTIONS, execution.order_id, name, execution, body)
             self._insert(
                 tables.executions,
                 exec_id=exec_id,
@@ -186,7 +186,8 @@ class Plan:
             self._known.executions[exec_id] = body
             self._known.fills.add(key)
         elif execution.commission is not None and reported is None:
-            self._event(entry, Channel.EXECUTIONS, execution.order_id, "commission", entry.text)
+            order_id = execution.order_id
+            self._event(entry, Channel.EXECUTIONS, order_id, "commission", execution, entry.text)
         if execution.commission is not None and reported is None:
             self._insert_commission(
                 entry,
@@ -205,7 +206,7 @@ class Plan:
         if (stored := self._known.executions.get(report.exec_id)) is not None:
             execution = with_commission(EXECUTION.from_text(stored), report)
             body = EXECUTION.to_text(execution)
-            self._event(entry, Channel.EXECUTIONS, execution.order_id, "commission", body)
+            self._event(entry, Channel.EXECUTIONS, execution.order_id, "commission", execution, body)
 
     def _insert_commission(self, entry: Entry, report: CommissionReported) -> None:
         self._insert(
@@ -218,9 +219,19 @@ class Plan:
         )
         self._known.commissions[report.exec_id] = report
 
-    def _event(self, entry: Entry, channel: Channel, order_id: str | None, name: str, body: str) -> int:
+    def _event(
+        self,
+        entry: Entry,
+        channel: Channel,
+        order_id: str | None,
+        name: str,
+        data: Order | Execution | SessionInfo | Account,
+        body: str,
+    ) -> int:
         self.last_seq += 1
-        entry.seq = self.last_seq
+        entry.event = StoredEvent(
+            seq=self.last_seq, channel=channel, order_id=order_id, name=name, time=entry.time, data=data
+        )
         self._insert(
             tables.events,
             seq=self.last_seq,
