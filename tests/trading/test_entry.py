@@ -14,12 +14,13 @@ from tests.brokers.test_client import order, resting
 from tests.brokers.test_faults import until
 from trademind import IBKRBroker, OrderChange, OrderStatus
 from trademind.clock import SystemClock
-from trademind.domain import OrderRequest, SessionState
+from trademind.domain import Order, OrderRequest, SessionState
 from trademind.errors import ContractNotFound, DuplicateOrder, NotConnected, OrderNotFound, StateNotKept
 from trademind.gateway.server import PaperGatewayServer
 from trademind.journal import Intent, Journal, open_journal, verify
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
+from trademind.trading.feed import Feed
 from trademind.trading.recorder import Recorder
 
 CLIENT_ID = 5
@@ -30,10 +31,17 @@ class Desk:
     entry: OrderEntry
     broker: IBKRBroker
     journal: Journal
+    feed: Feed
 
     async def place(self, request: OrderRequest) -> tuple[str, OrderStatus, bool]:
         placed = await self.entry.place(request, origin="test")
         return placed.order.id, placed.order.status, placed.is_new
+
+    def known(self, order_id: str) -> Order:
+        """How the broker's book has it."""
+        order = self.broker._book.order(order_id)
+        assert order is not None
+        return order
 
 
 @asynccontextmanager
@@ -45,11 +53,11 @@ async def open_desk(port: int, folder: Path, **options: Any) -> AsyncIterator[De
         known = await known_orders(journal, CLIENT_ID, clock.now())
         pending = await pending_orders(journal, CLIENT_ID)
         broker.remember([*known, *pending])
-        async with Recorder(broker, journal, known):
+        async with Recorder(broker, journal, known) as recorder:
             await broker.start()
             await until(lambda: broker.session.state is SessionState.READY)
             try:
-                yield Desk(OrderEntry(broker, journal, clock, pending), broker, journal)
+                yield Desk(OrderEntry(broker, journal, clock, pending), broker, journal, recorder.feed)
             finally:
                 await broker.disconnect()
 

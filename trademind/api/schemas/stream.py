@@ -88,7 +88,7 @@ class CommandIn(In):
     id: str | int | None = None
     """Given back with the answer."""
     channels: ChannelsIn
-    since: Annotated[int, Field(ge=0)] | None = None
+    since: Annotated[int, Field(ge=0, strict=True)] | None = None
     """Of `resume`: the number of the last event that the client has seen."""
 
     @model_validator(mode="after")
