@@ -151,6 +151,14 @@ def is_same_order(one: OrderChanged, text: str) -> bool:
     )
 
 
+def is_assigned_now(execution: Execution, text: str) -> bool:
+    """Is it known which order the fill is of, and was not when it was stored?"""
+    try:
+        return execution.order_id is not None and EXECUTION.from_text(text).order_id is None
+    except ValueError:
+        return False  # what cannot be read is left as it is
+
+
 def with_commission(execution: Execution, report: CommissionReported) -> Execution:
     """The fill with the figures of its report."""
     return replace(
