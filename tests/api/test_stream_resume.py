@@ -160,7 +160,7 @@ async def test_a_number_the_journal_does_not_have_is_an_error_and_changes_nothin
 async def test_a_past_that_cannot_be_read_ends_the_connection_and_can_be_asked_for_again(
     server: Journaled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing may be left out, so nothing goes on. Seen to fail with a past that is skipped."""
+    """Nothing may be left out, so nothing goes on. Seen to fail without an answer to that error."""
     begin = server.journal.last_seq
     server.broker.say(make_order(1))
     await until(lambda: server.journal.last_seq > begin)
@@ -292,7 +292,7 @@ def start_gateway(stack: AsyncExitStack, port: int, folder: Path) -> "subprocess
 
 async def test_nothing_is_lost_or_doubled_over_restarts_of_server_and_gateway(tmp_path: Path) -> None:
     """The server is killed in the middle of trading, again and again, and its gateway once. Seen to fail with
-    events that are told before they are on disk: the next process gives their numbers to others."""
+    a client that subscribes anew instead of resuming, and with a feed that begins at 0."""
     port, gateway_port = free_port(), free_port()
     (tmp_path / "server").mkdir()
     (tmp_path / "gateway").mkdir()

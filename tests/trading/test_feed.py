@@ -2,7 +2,7 @@
 
 A real journal on SQLite; the broker is in memory, so that a test says what happens when, or the real one on
 the paper gateway, where the whole way matters. What is told is compared with what the journal has.
-How the tests were seen to fail is said in the last half sentence of each docstring.
+How a test was seen to fail is said at the end of its docstring.
 """
 
 import asyncio
@@ -156,8 +156,7 @@ def shown(items: list[StreamItem]) -> list[str]:
 
 
 async def test_every_event_of_the_journal_is_told_as_it_was_written(tmp_path: Path) -> None:
-    """Of the real broker; the numbers have no gaps. Seen to fail with events told at the moment at which they
-    come from the broker, and with figures that are told without being written down."""
+    """Of the real broker; the numbers have no gaps."""
     async with (
         PaperGatewayServer(cash=Decimal(100_000), seed=42) as gateway,
         open_desk(gateway.port, tmp_path) as desk,
@@ -208,6 +207,8 @@ async def test_a_snapshot_and_what_follows_are_the_journal_whenever_one_comes(sc
         for event in events:
             assert isinstance(event, Event)
             assert isinstance(event.data, Order)
+            before = standing.get(event.data.id)
+            assert before is None or before.quantity < event.data.quantity, "older than the snapshot"
             standing[event.data.id] = event.data
         assert standing == {order.id: order for order in scene.broker.orders}
 
@@ -293,7 +294,7 @@ async def test_the_brokers_gap_has_its_place_among_the_events(scene: Scene) -> N
 
 
 async def test_nothing_is_certain_before_everything_was_listed(tmp_path: Path) -> None:
-    """Seen to fail with states that count as known at once."""
+    """And then it is told before the gap ends."""
     async with opened(tmp_path, is_ready=False) as scene:
         stream = scene.feed.stream(*KEPT)
         assert shown(await reads(stream)) == ["gap", "state session"]
@@ -377,7 +378,7 @@ async def test_who_comes_back_is_told_what_came_meanwhile_and_goes_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the journal, in pages, while more happens: each number once. Seen to fail with a past that is read
-    up to the journal's end instead of the feed's, and with a page that begins at its last event."""
+    up to the journal's end instead of the feed's."""
     monkeypatch.setattr(feed_module, "PAGE", 7)
     begin = scene.journal.last_seq
     for number in range(50):
