@@ -31,7 +31,8 @@
     ├── NotFound                     (404)
     │   ├── ContractNotFound
     │   ├── OrderNotFound
-    │   └── AccountNotFound
+    │   ├── AccountNotFound
+    │   └── UnknownSequence          the journal has no event of that number
     ├── Conflict                     (409)
     │   ├── AmbiguousContract        several contracts match; `candidates` names them
     │   ├── DuplicateOrder           the key was used for another order
@@ -332,6 +333,11 @@ class OrderNotFound(NotFound):
 class AccountNotFound(NotFound):
     code = "account_not_found"
     title = "No such account"
+
+
+class UnknownSequence(NotFound):
+    code = "unknown_sequence"
+    title = "No event has that number"
 
 
 class Conflict(TradeMindError):

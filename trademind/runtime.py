@@ -21,6 +21,7 @@ from trademind.journal import Journal, open_journal
 from trademind.settings import BrokerKind, Settings, is_loopback
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
+from trademind.trading.feed import Feed
 from trademind.trading.recorder import Recorder
 from trademind.trading.risk import Risk
 from trademind.trading.targets import Targets
@@ -36,6 +37,8 @@ class Runtime:
     targets: Targets
     risk: Risk
     journal: Journal
+    feed: Feed
+    """What has happened, as it was written down."""
     gateway: PaperGatewayServer | None
     """The embedded paper gateway, where there is one."""
 
@@ -82,7 +85,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         known = await known_orders(journal, ibkr.client_id, clock.now())
         pending = await pending_orders(journal, ibkr.client_id)
         broker.remember([*known, *pending])
-        await stack.enter_async_context(Recorder(broker, journal, known))
+        recorder = await stack.enter_async_context(Recorder(broker, journal, known, clock=clock))
         risk = Risk(
             broker,
             journal,
@@ -102,6 +105,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             targets=Targets(broker, journal, orders),
             risk=risk,
             journal=journal,
+            feed=recorder.feed,
             gateway=gateway,
         )
 

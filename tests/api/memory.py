@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from trademind.brokers.base import Broker
-from trademind.brokers.streams import EventStream, Streams
+from trademind.brokers.streams import EventStream, QuoteSource, Streams
 from trademind.clock import ManualClock, SystemClock
 from trademind.domain import (
     Account,
@@ -142,6 +142,10 @@ class MemoryBroker:
 
     def stream(self, *channels: Channel) -> EventStream:
         return self.streams.open(channels, self)
+
+    @property
+    def quote_source(self) -> QuoteSource:
+        return self
 
     async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
         self._answer()
@@ -359,6 +363,8 @@ class MemoryRuntime:
     targets: Targets
     risk: Risk
     journal: Journal
+    feed: Broker
+    """What is told is what the broker says; of the way through the journal `test_stream_resume` tells."""
 
 
 def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManager[MemoryRuntime]]:
@@ -380,6 +386,7 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
                     targets=Targets(broker, journal, entry),
                     risk=risk,
                     journal=journal,
+                    feed=broker,
                 )
 
     return open_runtime

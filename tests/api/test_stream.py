@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
@@ -159,14 +160,14 @@ def stream_tasks() -> list[str]:
     return [name for name in names if name.startswith("stream ")]
 
 
-@pytest.fixture
-async def served(settings: Settings) -> AsyncIterator[Served]:
-    broker = WatchingBroker()
+@contextlib.asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[tuple[int, uvicorn.Server]]:
+    """`app` on a port of this machine, as `trademind server start` has it."""
     # Told its protocol, asyncio sends what is written at once.
     with socket.socket(proto=socket.IPPROTO_TCP) as sock:
         sock.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            create_app(settings, open_runtime=runtime_of(broker)),
+            app,
             log_config=None,
             access_log=False,
             lifespan="on",
@@ -180,8 +181,15 @@ async def served(settings: Settings) -> AsyncIterator[Served]:
         server.lifespan = config.lifespan_class(config)
         await server.startup([sock])
         assert server.started
-        yield Served(broker, sock.getsockname()[1], server)
+        yield sock.getsockname()[1], server
         await server.shutdown([sock])
+
+
+@pytest.fixture
+async def served(settings: Settings) -> AsyncIterator[Served]:
+    broker = WatchingBroker()
+    async with listening(create_app(settings, open_runtime=runtime_of(broker))) as (port, server):
+        yield Served(broker, port, server)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from trademind.domain.orders import TRANSITIONS, OrderStatus
 
-LOSSLESS: Final = ("executions", "orders", "session")
+LOSSLESS: Final = frozenset({"account", "executions", "orders", "session"})
 HEARTBEAT: Final = 10.0
 """Seconds without a frame after which a heartbeat comes."""
 SKEW: Final = 1.0
@@ -42,6 +42,8 @@ class StreamState:
     account: dict[str, Any] = field(default_factory=dict)
     quotes: dict[str, float] = field(default_factory=dict)
     """When each symbol's quote last came, with a price in it."""
+    seq: int = 0
+    """The number of the last event told, or in a snapshot."""
     last_frame: float | None = None
     longest_silence: float = 0.0
     is_ready: bool = False
@@ -68,13 +70,28 @@ class StreamState:
             case "ack":
                 self.followed = set(data["channels"]) | (self.followed & {"quotes"})
             case "snapshot":
+                yield from self._numbered(frame)
                 self._snapshot(str(channel), data, is_more=bool(frame.get("more")))
             case "event":
+                if channel != "quotes":
+                    yield from self._numbered(frame)
                 yield from self._event(str(channel), data, now)
             case "error" | "heartbeat":
                 pass
             case _:
                 yield f"a frame of no known type: {frame}"
+
+    def _numbered(self, frame: dict[str, Any]) -> Iterator[str]:
+        """An event comes after all before it, and where everything is followed right after the last one."""
+        seq = frame["seq"]
+        if frame["type"] == "snapshot":
+            if seq < self.seq:
+                yield f"a snapshot as of {seq}, after event {self.seq}"
+        elif seq <= self.seq:
+            yield f"event {seq} after {self.seq}"
+        elif seq != self.seq + 1 and self.has_snapshot >= LOSSLESS and self.followed >= LOSSLESS:
+            yield f"event {seq} after {self.seq}, and what is between was not told"
+        self.seq = max(self.seq, seq)
 
     def _gap(self, data: dict[str, Any], now: float) -> Iterator[str]:
         if self.in_gap:

@@ -279,6 +279,28 @@ async def test_an_order_is_found_for_a_fill_that_came_without(place: str) -> Non
         ]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_which_order_an_early_fill_is_of_is_an_event_once(place: str, at_once: bool) -> None:
+    """Over a restart, too, at which IB lists it again. Seen to fail with one event for each listing."""
+    order = filled(an_order("one"))
+    early, late = a_fill(order, order_id=None), a_fill(order)
+    complete = replace(late, commission=Decimal(1), commission_currency="USD")
+    writes = (early, late, late, complete, complete, early)
+    for _ in range(2):
+        async with open_journal(place) as journal:
+            for execution in writes:
+                journal.note(ExecutionReported(execution))
+                if not at_once:
+                    await journal.flushed()
+            await journal.flushed()
+            events = await journal.reading.events_since(0)
+    assert [(event.name, event.data) for event in events] == [
+        ("fill", early),
+        ("assigned", late),
+        ("commission", complete),
+    ]
+
+
 async def test_orders_in_pages(place: str) -> None:
     orders = [an_order(f"order{number}", number) for number in range(25)]
     orders[3] = filled(orders[3])

@@ -369,7 +369,7 @@ async def test_what_may_wait_is_bounded(place: str, monkeypatch: pytest.MonkeyPa
         async with locked(place):
             note_orders(journal, range(100), told)
             with pytest.raises(StateNotKept, match="100 writes wait"):
-                journal.note(Marker())
+                journal.note(StateSet("late", 1))
             assert journal.statistics.queued == 100
         await until(lambda: len(told) == 100)
         await check_recovery(journal, told, 100)

@@ -16,7 +16,7 @@ from tests.brokers.test_faults import until
 from trademind import IBKRBroker, OrderChange, OrderStatus
 from trademind.aio import Tasks
 from trademind.clock import SystemClock
-from trademind.domain import OrderRequest, RiskLimits, SessionState, bracket
+from trademind.domain import Order, OrderRequest, RiskLimits, SessionState, bracket
 from trademind.errors import (
     ContractNotFound,
     DuplicateOrder,
@@ -30,6 +30,7 @@ from trademind.journal import Intent, Journal, open_journal, verify
 from trademind.trading.audit import Caller
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
+from trademind.trading.feed import Feed
 from trademind.trading.recorder import Recorder
 from trademind.trading.risk import Risk
 
@@ -43,10 +44,17 @@ class Desk:
     broker: IBKRBroker
     journal: Journal
     risk: Risk
+    feed: Feed
 
     async def place(self, request: OrderRequest) -> tuple[str, OrderStatus, bool]:
         placed = await self.entry.place(request, by=BY)
         return placed.order.id, placed.order.status, placed.is_new
+
+    def known(self, order_id: str) -> Order:
+        """How the broker's book has it."""
+        order = self.broker._book.order(order_id)
+        assert order is not None
+        return order
 
 
 @asynccontextmanager
@@ -60,11 +68,15 @@ async def open_desk(
         known = await known_orders(journal, CLIENT_ID, clock.now())
         pending = await pending_orders(journal, CLIENT_ID)
         broker.remember([*known, *pending])
-        async with Recorder(broker, journal, known), Risk(broker, journal, clock, limits) as risk:
+        async with (
+            Recorder(broker, journal, known) as recorder,
+            Risk(broker, journal, clock, limits) as risk,
+        ):
             await broker.start()
             await until(lambda: broker.session.state is SessionState.READY)
+            entry = OrderEntry(broker, journal, risk, clock, pending)
             try:
-                yield Desk(OrderEntry(broker, journal, risk, clock, pending), broker, journal, risk)
+                yield Desk(entry, broker, journal, risk, recorder.feed)
             finally:
                 await broker.disconnect()
 

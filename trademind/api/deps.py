@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from trademind.api.lifespan import AppState
 from trademind.api.metrics import Metrics
+from trademind.api.streaming import Source
 from trademind.brokers.base import Broker
 from trademind.domain import SessionInfo, SessionState
 from trademind.journal import Journal
@@ -57,6 +58,10 @@ async def _journal(connection: HTTPConnection) -> Journal:
     return _state(connection)["runtime"].journal
 
 
+async def _feed(connection: HTTPConnection) -> Source:
+    return _state(connection)["runtime"].feed
+
+
 async def _settings(connection: HTTPConnection) -> Settings:
     return _state(connection)["runtime"].settings
 
@@ -74,6 +79,7 @@ RiskDep = Annotated[Risk, Depends(_risk)]
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
 TargetsDep = Annotated[Targets, Depends(_targets)]
 CallerDep = Annotated[Caller, Depends(_caller)]
+FeedDep = Annotated[Source, Depends(_feed)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 WatchDep = Annotated[LoopWatch, Depends(_watch)]

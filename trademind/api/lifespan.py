@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from trademind.aio import short_collections
 from trademind.api.metrics import Metrics
+from trademind.api.streaming import Source
 from trademind.brokers.base import Broker
 from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
@@ -37,6 +38,9 @@ class OpenedRuntime(Protocol):
 
     @property
     def journal(self) -> Journal: ...
+
+    @property
+    def feed(self) -> Source: ...
 
 
 RuntimeOpener = Callable[[Settings], AbstractAsyncContextManager[OpenedRuntime]]

@@ -1,8 +1,8 @@
 """One client of `/api/stream`: what it asks for, and what it is sent.
 
 The connection has two sides that never wait for each other. One reads the client's commands and answers them;
-the other takes events from the broker's stream and sends them. A client that does not read is closed: its
-events wait up to a bound, its socket up to a deadline.
+the other takes events from a stream and sends them. A client that does not read is closed: its events wait up
+to a bound, its socket up to a deadline. It comes back with the number of the last event it has seen.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import json
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -18,10 +18,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from trademind.aio import Tasks
 from trademind.api.schemas.base import time
 from trademind.api.schemas.stream import CommandIn, Frame, InstrumentIn, data_of
-from trademind.brokers.base import Broker
 from trademind.brokers.streams import EventStream
 from trademind.domain import Channel, Contract, State
-from trademind.errors import Invalid, Malformed, StreamOverrun, TradeMindError
+from trademind.errors import Invalid, Malformed, StateNotKept, StreamOverrun, TradeMindError
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +37,21 @@ MAX_COMMAND: Final = 64 * 1024
 TOO_SLOW: Final = 4008
 GOING_AWAY: Final = 1012
 """Service restart: the client is to connect again."""
+TRY_AGAIN_LATER: Final = 1013
+
+
+class Source(Protocol):
+    """Where streams come from: the feed, or a broker, whose events have no numbers."""
+
+    def stream(self, *channels: Channel) -> EventStream: ...
 
 
 class Connection:
-    """`await Connection(websocket, broker).serve()` until either side ends it."""
+    """`await Connection(websocket, feed).serve()` until either side ends it."""
 
-    def __init__(self, websocket: WebSocket, broker: Broker) -> None:
+    def __init__(self, websocket: WebSocket, source: Source) -> None:
         self._websocket = websocket
-        self._broker = broker
+        self._source = source
         self._sending = asyncio.Lock()
         self._instruments: dict[int, Contract] = {}
 
@@ -53,7 +59,7 @@ class Connection:
         """Raises nothing: whatever ends the connection has been told to the client, if it is there."""
         await self._websocket.accept()
         tasks = Tasks()
-        async with self._broker.stream() as stream:
+        async with self._source.stream() as stream:
             sides = {
                 tasks.spawn(self._send_events(stream), name="stream sender", expected=WebSocketDisconnect),
                 tasks.spawn(self._read_commands(stream), name="stream reader", expected=WebSocketDisconnect),
@@ -86,6 +92,11 @@ class Connection:
             await self._close(GOING_AWAY, "the server is stopping")
         except (StreamOverrun, TimeoutError):
             await self._close_slow()
+        except StateNotKept as error:
+            # What is missing cannot be left out: it is read when the client comes back.
+            with suppress(TimeoutError):
+                await self._send_error(error, None)
+            await self._close(TRY_AGAIN_LATER, "the journal cannot be read: connect again and resume")
 
     async def _send_state(self, state: State) -> None:
         """In pages, between which others have their turn."""
@@ -95,6 +106,7 @@ class Connection:
                 Frame(
                     type="snapshot",
                     channel=state.channel,
+                    seq=state.seq,
                     ts=time(state.time),
                     data=[data_of(value) for value in page],
                     more=begin + PAGE < len(state.values),
@@ -103,7 +115,9 @@ class Connection:
             await asyncio.sleep(0)
 
     async def _send(self, frame: Frame) -> None:
-        unset = {name for name in ("channel", "id", "data", "more") if getattr(frame, name) is None}
+        unset = {
+            name for name in ("channel", "id", "seq", "name", "data", "more") if getattr(frame, name) is None
+        }
         text = frame.model_dump_json(exclude=unset)
         async with self._sending, asyncio.timeout(SEND_WITHIN):
             try:
@@ -113,7 +127,7 @@ class Connection:
                 raise WebSocketDisconnect(code=1006) from error
 
     async def _close_slow(self) -> None:
-        await self._close(TOO_SLOW, "too slow: connect again and read the present state")
+        await self._close(TOO_SLOW, "too slow: connect again and resume after the last seq")
 
     async def _close(self, code: int, reason: str) -> None:
         if self._websocket.application_state is WebSocketState.CONNECTED:
@@ -152,8 +166,13 @@ class Connection:
                         stream.unwatch(con_id)
             await self._acknowledge(stream, command)
             return
+        if command.since is not None:
+            stream.check_known(command.since)
         await self._acknowledge(stream, command)
-        stream.follow(*channels.chosen)
+        if command.since is not None:
+            stream.resume(command.since, *channels.chosen)
+        else:
+            stream.follow(*channels.chosen)
         await asyncio.gather(*(self._watch(stream, wanted, command.id) for wanted in channels.instruments()))
 
     async def _watch(self, stream: EventStream, wanted: InstrumentIn, identity: str | int | None) -> None:
@@ -166,7 +185,7 @@ class Connection:
 
     async def _acknowledge(self, stream: EventStream, command: CommandIn) -> None:
         chosen = set(command.channels.chosen)
-        follows = stream.follows | chosen if command.action == "subscribe" else stream.follows
+        follows = stream.follows if command.action == "unsubscribe" else stream.follows | chosen
         await self._send(Frame(type="ack", id=command.id, ts=_now(), data={"channels": sorted(follows)}))
 
     async def _send_error(

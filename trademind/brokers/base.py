@@ -8,7 +8,7 @@ the gateway goes away, every call that is waiting fails at once.
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from trademind.brokers.streams import EventStream
+from trademind.brokers.streams import EventStream, QuoteSource
 from trademind.domain import (
     Account,
     Bar,
@@ -64,6 +64,11 @@ class Broker(Protocol):
         Each channel begins with its `State`, how everything in it stands; where the session is not ready the
         stream begins with a `Gap`, and states follow before the `Resumed`.
         """
+        ...
+
+    @property
+    def quote_source(self) -> QuoteSource:
+        """Who holds market data lines, for streams of somebody else's that follow quotes as well."""
         ...
 
     async def get_account(self) -> Account:

@@ -5,11 +5,15 @@ it comes round to it. Lossless channels queue up to a bound, beyond which the co
 lied to; channels of latest values keep one value for each thing, made when it is taken. How a channel stands
 is put into the same queue in the same step in which it is followed, so that nothing falls between the two and
 nothing older comes after. Gaps are told to all, and a stream that is opened within one begins with it.
+
+Where events are numbered and kept, a stream can also begin with those after a number. That they are to be
+read is put into the queue in the same step, too: what comes later waits behind it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -30,7 +34,7 @@ from trademind.domain import (
     State,
 )
 from trademind.domain.events import StreamItem
-from trademind.errors import StreamOverrun, Unavailable
+from trademind.errors import StreamOverrun, Unavailable, UnknownSequence
 
 MAX_PENDING: Final = 10_000
 """Events that may wait for one consumer: a busy day's orders, some 10 MB. Whoever is further behind has
@@ -42,6 +46,27 @@ class QuoteSource(Protocol):
 
     async def hold(self, query: ContractQuery, stream: "EventStream") -> Contract: ...
     def release(self, con_id: int, stream: "EventStream") -> None: ...
+
+
+class History(Protocol):
+    """Who keeps events."""
+
+    async def page(self, channels: Collection[Channel], since: int, until: int) -> Sequence[Event]:
+        """The next events of these channels after number `since` and up to `until`; none where none are left.
+
+        Raises:
+            StateNotKept: they cannot be read at the moment.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Past:
+    """Events that are to be read: those after `since`, up to `until`."""
+
+    channels: frozenset[Channel]
+    since: int
+    until: int
 
 
 class EventStream:
@@ -63,7 +88,9 @@ class EventStream:
         """Channels of which there is nothing certain to say yet; it is said when the gap ends."""
         self._quotes = quotes
         self._watched: set[int] = set()
-        self._pending: deque[StreamItem] = deque()
+        self._pending: deque[StreamItem | _Past] = deque()
+        self._page: deque[Event] = deque()
+        """What was read of the past that is next in the queue."""
         self._latest: dict[tuple[Channel, int], Callable[[], Any]] = {}
         """What has changed since it was last taken, and how to read it."""
         self._wake = asyncio.Event()
@@ -81,6 +108,31 @@ class EventStream:
                 self._channels.add(channel)
                 self._owed.add(channel)
         self.pay()
+
+    def resume(self, since: int, *channels: Channel) -> None:
+        """Follow these channels, too: first every event after number `since`, then what happens. Of those
+        that are followed already nothing is repeated.
+
+        Raises:
+            UnknownSequence: no event has that number yet.
+        """
+        until = self.check_known(since)
+        if new := frozenset(channels) - self._channels:
+            self._channels |= new
+            if since < until:
+                self._queue(_Past(new, since, until))
+
+    def check_known(self, seq: int) -> int:
+        """The number of the last event, if `seq` is not above it. Raises `UnknownSequence`."""
+        last = self._hub.seq
+        if last is None:
+            raise UnknownSequence("events have no numbers here; subscribe anew")
+        if seq > last:
+            raise UnknownSequence(
+                f"the last event here is {last}, and {seq} is none yet: this is not the journal that you "
+                "were told of before, or it was put back; subscribe anew"
+            )
+        return last
 
     def pay(self) -> None:
         """Say how the channels stand of which that is owed, if there is anything certain to say."""
@@ -136,13 +188,20 @@ class EventStream:
         return self
 
     async def __anext__(self) -> StreamItem:
+        """Raises `StreamOverrun`, and `StateNotKept` where the past cannot be read at the moment."""
         while True:
             if self._has_overrun:
                 raise StreamOverrun(
                     f"{MAX_PENDING:,} events waited to be read; read the present state and open a new stream"
                 )
+            if self._page:
+                return self._page.popleft()
             if self._pending:
-                return self._pending.popleft()
+                if not isinstance(item := self._pending[0], _Past):
+                    self._pending.popleft()
+                    return item
+                await self._read(item)
+                continue
             if self._latest:
                 key = next(iter(self._latest))
                 return self._hub.event(key[0], self._latest.pop(key)())
@@ -150,6 +209,15 @@ class EventStream:
                 raise StopAsyncIteration
             self._wake.clear()
             await self._wake.wait()
+
+    async def _read(self, past: _Past) -> None:
+        """Read the next page of the past, which stays in the queue until all of it is read."""
+        page = await self._hub.page(past.channels, past.since, past.until)
+        self._page.extend(page)
+        if page:
+            past.since = page[-1].seq or past.until
+        elif self._pending:  # it has not overrun meanwhile
+            self._pending.popleft()
 
     # What the hub tells it ---------------------------------------------------------------------
 
@@ -162,9 +230,13 @@ class EventStream:
         if isinstance(item, Gap):
             # Values of before the gap would look like new ones after it.
             self._latest.clear()
+        self._queue(item)
+
+    def _queue(self, item: StreamItem | _Past) -> None:
         if len(self._pending) >= MAX_PENDING:
             self._has_overrun = True
             self._pending.clear()
+            self._page.clear()
             self._latest.clear()
         else:
             self._pending.append(item)
@@ -193,11 +265,23 @@ class Streams:
 
     Args:
         states: How each channel stands; a channel whose function raises has nothing certain to say.
+        history: Where events are numbered, who keeps them.
+        seq: The number of the last one until now.
     """
 
-    def __init__(self, clock: Clock, states: Mapping[Channel, Callable[[], Collection[Any]]]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        states: Mapping[Channel, Callable[[], Collection[Any]]],
+        *,
+        history: History | None = None,
+        seq: int | None = None,
+    ) -> None:
         self._clock = clock
         self._states = states
+        self._history = history
+        self.seq = seq
+        """The number of the last event that was told, where they are numbered."""
         self._streams: set[EventStream] = set()
         now = clock.now()
         self.gap: Gap | None = Gap(
@@ -217,9 +301,13 @@ class Streams:
         if read is None:
             return None
         try:
-            return State(channel=channel, time=self._clock.now(), values=tuple(read()))
+            return State(channel=channel, time=self._clock.now(), values=tuple(read()), seq=self.seq)
         except Unavailable:
             return None
+
+    async def page(self, channels: Collection[Channel], since: int, until: int) -> Sequence[Event]:
+        """As `History.page`."""
+        return await self._history.page(channels, since, until) if self._history is not None else ()
 
     def forget(self, stream: EventStream) -> None:
         self._streams.discard(stream)
@@ -233,9 +321,13 @@ class Streams:
     def publish(self, channel: Channel, data: Order | Execution | SessionInfo) -> None:
         """An event of a lossless channel."""
         if self._streams:
-            event = self.event(channel, data)
-            for stream in self._streams:
-                stream.offer(event)
+            self.tell(self.event(channel, data))
+
+    def tell(self, event: Event) -> None:
+        """An event, which may have a number."""
+        self.seq = event.seq if event.seq is not None else self.seq
+        for stream in self._streams:
+            stream.offer(event)
 
     def touch(self, channel: Channel, read: Callable[[], Any]) -> None:
         """A latest value has changed."""

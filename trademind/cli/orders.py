@@ -9,6 +9,7 @@ import typer
 
 from trademind.cli.client import Server, Url
 from trademind.cli.output import CommandFailed, Exit, Json, print_json, print_table, reporting
+from trademind.domain.orders import DONE
 
 app = typer.Typer(help="Place and cancel orders.", no_args_is_help=True)
 
@@ -29,11 +30,21 @@ def orders(
     ] = None,
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest.")] = 100,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show working orders, then every event as it comes, until Ctrl-C.")
+    ] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """List the orders of this day and those still working, newest first."""
+    """List the orders of this day and those still working, newest first.
+
+    With --watch --json every line is a JSON document: a snapshot of all orders, then events, as they are told
+    by the server's stream.
+    """
     with reporting(as_json), Server(url) as server:
+        if watch:
+            _watch(server.url, status or Which.WORKING, symbol, limit, as_json)
+            return
         wanted = status.value if status else None
         found = server.get("/api/orders", status=wanted, symbol=symbol, limit=limit)
         if as_json:
@@ -53,6 +64,49 @@ def reconcile(url: Url = None, as_json: Json = False) -> None:
         typer.echo(f"{found['working']} orders are working, {found['external']} were placed elsewhere")
         if found["unknown"]:
             typer.echo(f"of unknown outcome: {', '.join(found['unknown'])}")
+
+
+def _watch(url: str, status: Which, symbol: str | None, limit: int, as_json: bool) -> None:
+    """Print frames as they come, for ever."""
+    from trademind.cli.watch import frames
+
+    wanted = symbol.strip().upper() if symbol else None
+    for frame in frames(url, "orders"):
+        data = frame["data"]
+        if frame["type"] == "snapshot":
+            data = [order for order in data if wanted in (None, order["symbol"])]
+        elif frame["type"] == "event" and wanted not in (None, data["symbol"]):
+            continue
+        if as_json:
+            print_json({**frame, "data": data}, in_one_line=True)
+            continue
+        match frame["type"]:
+            case "snapshot":
+                is_done = status is Which.DONE
+                shown = [order for order in data if (order["status"] in DONE) is is_done][:limit]
+                print_table(_COLUMNS, map(_row, shown), title=f"{status} orders as of {frame['ts']}")
+            case "event":
+                typer.echo(_line(frame))
+            case "gap":
+                typer.echo(f"{frame['ts']}  may be missing something: {_in_a_line(data['reason'])}")
+            case "resumed":
+                typer.echo(f"{frame['ts']}  nothing is missing")
+
+
+def _line(event: dict[str, Any]) -> str:
+    """An event, for people: when, what, and how the order stands now."""
+    order = event["data"]
+    prices = [f"{name} {order[name + '_price']}" for name in ("limit", "stop") if order[name + "_price"]]
+    terms = [order["side"], order["quantity"], order["symbol"], order["order_type"], *prices]
+    filled = f"{order['filled_quantity']} filled"
+    if order["avg_fill_price"]:
+        filled += f" at {order['avg_fill_price']}"
+    parts = [event["ts"], f"{event['name']:<14}", order["id"], " ".join(terms), order["status"], filled]
+    return "  ".join([*parts, *([_in_a_line(order["reason"])] if order["reason"] else [])])
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 @app.command()

@@ -23,13 +23,15 @@ class Channel(StrEnum):
     SESSION = "session"
     """Every change of the session's state."""
     ACCOUNT = "account"
-    """The account's figures: the latest, however many there were in between."""
+    """The account's figures. A broker tells the latest, however many there were in between; what is told from
+    the journal is every change that was written down."""
     QUOTES = "quotes"
     """Quotes of the instruments that are watched: the latest of each."""
 
 
 LATEST_VALUE = frozenset({Channel.ACCOUNT, Channel.QUOTES})
-"""Channels in which a slow consumer sees fewer values, but never older ones. The others are lossless."""
+"""A broker's channels in which a slow consumer sees fewer values, but never older ones. The others are
+lossless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class State:
     channel: Channel
     time: datetime
     values: tuple[Order | Execution | SessionInfo | Account, ...]
+    seq: int | None = None
+    """The number of the last event in it, where events are told from the journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,10 @@ class Event:
     channel: Channel
     time: datetime
     data: Order | Execution | SessionInfo | Account | Quote
+    seq: int | None = None
+    """Its number in the journal, where it is told from there: one for all channels, without gaps."""
+    name: str | None = None
+    """What happened, where it is told from the journal: new, accepted, fill …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

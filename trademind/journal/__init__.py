@@ -2,17 +2,19 @@
 
 async with open_journal("data/journal.db") as journal:
     earlier = await journal.accept(intent)  # on disk before the wire sees anything
-    journal.note(OrderChanged("new", order), then=publish)
+    journal.follow(feed)  # which is told of every event once it is on disk
+    journal.note(OrderChanged("new", order))
     page = await journal.reading.orders(working=True)
 """
 
 from trademind.journal.backup import Copy, backup, restore
+from trademind.journal.entries import StoredEvent
 from trademind.journal.export import Exported, export
 from trademind.journal.journal import Journal, open_journal
-from trademind.journal.reading import AuditEntry, Cursor, EquityPoint, Page, Reader, StoredEvent
+from trademind.journal.reading import AuditEntry, Cursor, EquityPoint, Page, Reader
 from trademind.journal.records import fingerprint
 from trademind.journal.verify import Finding, Report, verify
-from trademind.journal.writer import Statistics
+from trademind.journal.writer import Follower, Statistics
 from trademind.journal.writes import (
     AccountChanged,
     AccountSnapshot,
@@ -39,6 +41,7 @@ __all__ = [
     "ExecutionReported",
     "Exported",
     "Finding",
+    "Follower",
     "Intent",
     "Journal",
     "Marker",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from trademind.domain import Execution
+from trademind.domain import Account, Channel, Execution, Order, SessionInfo
 from trademind.journal.records import ACCOUNT, EXECUTION, ORDER, SESSION, number_text, time_text, to_text
 from trademind.journal.writes import (
     AccountChanged,
@@ -30,6 +30,18 @@ LARGEST: Final = 2**63 - 1
 """The largest whole number a column takes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event, as it was written."""
+
+    seq: int
+    channel: Channel
+    order_id: str | None
+    name: str
+    time: datetime
+    data: Order | Execution | SessionInfo | Account
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """One thing in the queue."""
@@ -47,8 +59,8 @@ class Entry:
     """Nothing of it has been said to the database yet."""
     is_withdrawn: bool = False
     """Nobody waits any more: where it is still waiting, it is passed over."""
-    seq: int | None = None
-    """Its event's number, when it has been written."""
+    event: StoredEvent | None = None
+    """What was written of it as an event."""
     earlier: Intent | None = None
     """Of an intent: the one that has its key already."""
 
@@ -142,6 +154,14 @@ def is_same_order(one: OrderChanged, text: str) -> bool:
         for name in type(stored).__slots__
         if name != "updated_at"
     )
+
+
+def is_assigned_now(execution: Execution, text: str) -> bool:
+    """Is it known which order the fill is of, and was not when it was stored?"""
+    try:
+        return execution.order_id is not None and EXECUTION.from_text(text).order_id is None
+    except ValueError:
+        return False  # what cannot be read is left as it is
 
 
 def with_commission(execution: Execution, report: CommissionReported) -> Execution:

@@ -7,14 +7,22 @@ a group that failed can be written again from the start.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from trademind.domain import Channel, Execution
+from trademind.domain import Account, Channel, Execution, Order, SessionInfo
 from trademind.journal import tables
-from trademind.journal.entries import Entry, fill_key, is_same_order, with_commission
+from trademind.journal.entries import (
+    Entry,
+    StoredEvent,
+    fill_key,
+    is_assigned_now,
+    is_same_order,
+    with_commission,
+)
 from trademind.journal.records import EXECUTION, from_text
 from trademind.journal.writes import (
     AccountChanged,
@@ -49,6 +57,8 @@ class Known:
     orders: dict[str, str] = field(default_factory=dict)
     """Bodies by the orders' ids."""
     executions: dict[str, str] = field(default_factory=dict)
+    assigned: set[str] = field(default_factory=set)
+    """Executions that came before their order, of which it was told later which one that is."""
     fills: set[str] = field(default_factory=set)
     """What fills and their corrections have in common."""
     commissions: dict[str, CommissionReported] = field(default_factory=dict)
@@ -79,7 +89,7 @@ class Plan:
 
     def _add(self, entry: Entry) -> None:
         """One entry's rows."""
-        entry.seq, entry.earlier = None, None
+        entry.event, entry.earlier = None, None
         match entry.write:
             case Intent() as intent:
                 self._intend(entry, intent)
@@ -90,9 +100,9 @@ class Plan:
             case CommissionReported() as report:
                 self._report_commission(entry, report)
             case SessionChanged(info):
-                self._event(entry, Channel.SESSION, None, info.state, entry.text)
-            case AccountChanged():
-                self._event(entry, Channel.ACCOUNT, None, "changed", entry.text)
+                self._event(entry, Channel.SESSION, None, info.state.value, info, entry.text)
+            case AccountChanged(account):
+                self._event(entry, Channel.ACCOUNT, None, "changed", account, entry.text)
             case AccountSnapshot(account):
                 self._insert(
                     tables.account_snapshots,
@@ -144,7 +154,7 @@ class Plan:
         stored = self._known.orders.get(order.id)
         if stored is not None and is_same_order(change, stored):
             return
-        seq = self._event(entry, Channel.ORDERS, order.id, change.name, entry.text)
+        seq = self._event(entry, Channel.ORDERS, order.id, change.name, order, entry.text)
         row = {
             "client_order_id": order.client_order_id,
             "perm_id": order.perm_id,
@@ -163,13 +173,13 @@ class Plan:
     def _report_execution(self, entry: Entry, execution: Execution) -> None:
         exec_id = execution.exec_id
         reported = self._known.commissions.get(exec_id)
+        if reported is not None and execution.commission is None:
+            execution = with_commission(execution, reported)
         if exec_id not in self._known.executions:
-            if reported is not None and execution.commission is None:
-                execution = with_commission(execution, reported)
             key, revision = fill_key(exec_id)
             name = "correction" if key in self._known.fills else "fill"
             body = EXECUTION.to_text(execution)
-            seq = self._event(entry, Channel.EXECUTIONS, execution.order_id, name, body)
+            seq = self._event(entry, Channel.EXECUTIONS, execution.order_id, name, execution, body)
             self._insert(
                 tables.executions,
                 exec_id=exec_id,
@@ -184,8 +194,8 @@ class Plan:
             )
             self._known.executions[exec_id] = body
             self._known.fills.add(key)
-        elif execution.commission is not None and reported is None:
-            self._event(entry, Channel.EXECUTIONS, execution.order_id, "commission", entry.text)
+        else:
+            self._report_execution_again(entry, execution, has_commission=reported is not None)
         if execution.commission is not None and reported is None:
             self._insert_commission(
                 entry,
@@ -197,6 +207,17 @@ class Plan:
                 ),
             )
 
+    def _report_execution_again(self, entry: Entry, execution: Execution, *, has_commission: bool) -> None:
+        """A fill that is known: its commission may be new, or which order it is of."""
+        known, exec_id = self._known, execution.exec_id
+        is_assigned = exec_id not in known.assigned and is_assigned_now(execution, known.executions[exec_id])
+        is_charged = execution.commission is not None and not has_commission
+        if is_assigned or is_charged:
+            name, body = "commission" if is_charged else "assigned", EXECUTION.to_text(execution)
+            self._event(entry, Channel.EXECUTIONS, execution.order_id, name, execution, body)
+        if is_assigned:
+            known.assigned.add(exec_id)
+
     def _report_commission(self, entry: Entry, report: CommissionReported) -> None:
         if report.exec_id in self._known.commissions:
             return
@@ -204,7 +225,7 @@ class Plan:
         if (stored := self._known.executions.get(report.exec_id)) is not None:
             execution = with_commission(EXECUTION.from_text(stored), report)
             body = EXECUTION.to_text(execution)
-            self._event(entry, Channel.EXECUTIONS, execution.order_id, "commission", body)
+            self._event(entry, Channel.EXECUTIONS, execution.order_id, "commission", execution, body)
 
     def _insert_commission(self, entry: Entry, report: CommissionReported) -> None:
         self._insert(
@@ -217,9 +238,19 @@ class Plan:
         )
         self._known.commissions[report.exec_id] = report
 
-    def _event(self, entry: Entry, channel: Channel, order_id: str | None, name: str, body: str) -> int:
+    def _event(
+        self,
+        entry: Entry,
+        channel: Channel,
+        order_id: str | None,
+        name: str,
+        data: Order | Execution | SessionInfo | Account,
+        body: str,
+    ) -> int:
         self.last_seq += 1
-        entry.seq = self.last_seq
+        entry.event = StoredEvent(
+            seq=self.last_seq, channel=channel, order_id=order_id, name=name, time=entry.time, data=data
+        )
         self._insert(
             tables.events,
             seq=self.last_seq,
@@ -273,6 +304,11 @@ _ORDERS = select(tables.orders.c.id, tables.orders.c.body).where(
 _EXECUTIONS = select(
     tables.executions.c.exec_id, tables.executions.c.fill_key, tables.executions.c.body
 ).where(tables.executions.c.fill_key.in_(bindparam("keys", expanding=True)))
+_TOLD_AGAIN = select(tables.events.c.body).where(
+    tables.events.c.order_id.in_(bindparam("keys", expanding=True)),
+    tables.events.c.channel == Channel.EXECUTIONS.value,
+    tables.events.c.name.in_(("commission", "assigned")),
+)
 _COMMISSIONS = select(tables.commission_reports).where(
     tables.commission_reports.c.exec_id.in_(bindparam("keys", expanding=True))
 )
@@ -314,9 +350,26 @@ def look_up(connection: Connection, entries: Sequence[Entry]) -> Known:
                 currency=row.currency,
                 realized_pnl=row.realized_pnl,
             )
+    if late := _orders_of_late_fills(entries, known):
+        for body in connection.execute(_TOLD_AGAIN, {"keys": late}).scalars():
+            with suppress(ValueError, KeyError, TypeError):  # what cannot be read tells nothing
+                known.assigned.add(from_text(body)["exec_id"])
     if names:
         known.state.update(connection.execute(_STATE, {"keys": sorted(names)}).scalars())
     return known
+
+
+def _orders_of_late_fills(entries: Sequence[Entry], known: Known) -> list[str]:
+    """The orders of fills that were written when it was not known which order they are of."""
+    return sorted(
+        {
+            entry.write.execution.order_id or ""
+            for entry in entries
+            if isinstance(entry.write, ExecutionReported)
+            and (stored := known.executions.get(entry.write.execution.exec_id)) is not None
+            and is_assigned_now(entry.write.execution, stored)
+        }
+    )
 
 
 def intent_of(row: Any) -> Intent:

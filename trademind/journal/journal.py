@@ -19,7 +19,7 @@ from trademind.journal.database import Database
 from trademind.journal.entries import entry_of
 from trademind.journal.location import Location, locate
 from trademind.journal.reading import Reader
-from trademind.journal.writer import Statistics, Writer
+from trademind.journal.writer import Follower, Statistics, Writer
 from trademind.journal.writes import Intent, Marker, Write
 
 log = logging.getLogger(__name__)
@@ -109,20 +109,26 @@ class Journal:
         finally:
             entry.is_withdrawn = True
 
+    def follow(self, follower: Follower) -> None:
+        """Have `follower` told of every event once it is on disk, and when nothing can be written."""
+        self._writer.followers.append(follower)
+
     def note(self, write: Write, then: Callable[[int | None], None] | None = None) -> None:
         """Queue something that has happened. It never waits.
 
         Args:
             then: Called on the loop once it is on disk, in the order of the notes, with the number of the
                 event that was written, or None where there is none: it was known already, or is no event.
+                Followers have been told of it by then.
 
         Raises:
-            JournalUnavailable: `MAX_QUEUED` writes wait already, or the journal is closed; it is not kept,
-                and has to be noted again from what the broker tells when the journal is available again.
+            JournalUnavailable: `MAX_QUEUED` writes wait already (a `Marker` is none), or the journal is
+                closed; it is not kept, and has to be noted again from what the broker tells when the journal
+                is available again.
             ValueError, TypeError: it cannot be stored.
         """
         self._must_be_open()
-        self._writer.put(entry_of(write, self._clock.now(), then))
+        self._writer.put(entry_of(write, self._clock.now(), then), is_bounded=not isinstance(write, Marker))
 
     async def flushed(self) -> None:
         """Return when everything noted so far is on disk.

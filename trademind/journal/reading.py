@@ -13,10 +13,10 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from trademind.domain import Account, Channel, Execution, Order, OrderStatus, SessionInfo
+from trademind.domain import Channel, Execution, Order, OrderStatus
 from trademind.domain.orders import DONE
 from trademind.journal import tables
-from trademind.journal.entries import with_commission
+from trademind.journal.entries import StoredEvent, with_commission
 from trademind.journal.groups import intent_of
 from trademind.journal.records import BODIES, EXECUTION, ORDER, from_text
 from trademind.journal.writes import CommissionReported, Intent
@@ -40,18 +40,6 @@ class Page(Generic[T]):
     items: tuple[T, ...]
     next: Cursor | None
     """Where the next page begins; None on the last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
-    """An event, as it was written."""
-
-    seq: int
-    channel: Channel
-    order_id: str | None
-    name: str
-    time: datetime
-    data: Order | Execution | SessionInfo | Account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

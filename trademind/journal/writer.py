@@ -14,12 +14,12 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
@@ -28,11 +28,13 @@ from trademind.aio import Backoff, Tasks
 from trademind.errors import JournalUnavailable
 from trademind.journal import tables
 from trademind.journal.database import Database
-from trademind.journal.entries import Entry
+from trademind.journal.entries import Entry, StoredEvent
 from trademind.journal.failures import FAILURES, failure, translated
 from trademind.journal.groups import Known, Plan, look_up
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_QUEUED: Final = 50_000
 """Writes that may wait while the database does not take them: some 100 MB of memory, an hour of a busy day.
@@ -50,6 +52,18 @@ STOP_SECONDS: Final = 2.0
 FIRST_WAIT: Final = 0.05
 LONGEST_WAIT: Final = 2.0
 """Seconds between attempts: once the cause is gone, orders are accepted again within these."""
+
+
+class Follower(Protocol):
+    """Whoever is told what is written, on the loop and in the order of the writing."""
+
+    def on_event(self, event: StoredEvent) -> None:
+        """An event is on disk, whoever noted it."""
+        ...
+
+    def on_trouble(self, error: JournalUnavailable | None) -> None:
+        """Nothing can be written any more; None where it can be again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +134,7 @@ class Writer:
         self._last_commit_seconds: float | None = None
         self.last_seq = 0
         """The number of the last event on disk."""
+        self.followers: list[Follower] = []
 
     async def start(self) -> None:
         """Take over from whoever wrote before.
@@ -300,7 +315,8 @@ class Writer:
     # How an attempt ended ----------------------------------------------------------------------
 
     def _has_succeeded(self, group: _Group, seconds: float) -> None:
-        if self._error is not None:
+        has_recovered = self._error is not None
+        if has_recovered:
             log.info("the journal is written again, after %.1f s", monotonic() - self._failed_since)
             self._error = None
         self._backoff.reset()
@@ -314,18 +330,22 @@ class Writer:
         for entry in group.entries:
             if entry.answer is not None and not entry.answer.done():
                 entry.answer.set_result(entry.earlier)
+            event = entry.event
+            if event is not None:
+                for follower in self.followers:
+                    _call(follower.on_event, event)
             if entry.then is not None:
-                try:
-                    entry.then(entry.seq)
-                except Exception:
-                    # The edge of one follower: the others, and the writing, go on.
-                    log.exception("what was to follow a write has failed")
+                _call(entry.then, None if event is None else event.seq)
+        if has_recovered:
+            for follower in self.followers:
+                _call(follower.on_trouble, None)
 
     def _has_failed(self, group: _Group, error: Exception) -> None:
         self._failures += 1
         location = self._database.location
         error_now = error if isinstance(error, JournalUnavailable) else failure(error, location)
-        if self._error is None:
+        has_begun = self._error is None
+        if has_begun:
             self._failed_since = monotonic()
             log.error("nothing can be written: %s", error_now.detail)
         if not isinstance(error, (*FAILURES, JournalUnavailable)):
@@ -339,6 +359,17 @@ class Writer:
         if not group.is_in_doubt:
             group.entries = _refuse_intents(group.entries, error_now)
         self._queue = deque(_refuse_intents(self._queue, error_now))
+        if has_begun:
+            for follower in self.followers:
+                _call(follower.on_trouble, error_now)
+
+
+def _call(what: Callable[[T], None], argument: T) -> None:
+    try:
+        what(argument)
+    except Exception:
+        # The edge of one follower: the others, and the writing, go on.
+        log.exception("what was to follow a write has failed")
 
 
 def _refuse_intents(entries: Iterable[Entry], error: JournalUnavailable) -> list[Entry]:

@@ -58,7 +58,8 @@ class OrderChanged:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionReported:
-    """A fill, or the same fill with its commission. What is known of it already is not written again."""
+    """A fill, or the same fill with its commission, or with its order where that was not known. What is known
+    of it already is not written again."""
 
     execution: Execution
 

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter, WebSocket
 
-from trademind.api.deps import BrokerDep
+from trademind.api.deps import FeedDep
 from trademind.api.streaming import Connection
 
 router = APIRouter()
 
 
 @router.websocket("/api/stream")
-async def stream(websocket: WebSocket, broker: BrokerDep) -> None:
+async def stream(websocket: WebSocket, feed: FeedDep) -> None:
     """See docs/session-contract.md for the frames."""
-    await Connection(websocket, broker).serve()
+    await Connection(websocket, feed).serve()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trademind.api.schemas.base import In, Out, Time, time, time_or_none
 from trademind.api.schemas.market import QuoteOut
@@ -84,10 +84,18 @@ class ChannelsIn(In):
 class CommandIn(In):
     """What a client sends."""
 
-    action: Literal["subscribe", "unsubscribe"]
+    action: Literal["subscribe", "unsubscribe", "resume"]
     id: str | int | None = None
     """Given back with the answer."""
     channels: ChannelsIn
+    since: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Of `resume`: the number of the last event that the client has seen."""
+
+    @model_validator(mode="after")
+    def _since_belongs_to_resume(self) -> Self:
+        if (self.since is None) == (self.action == "resume"):
+            raise ValueError("`resume` has `since`, the seq of the last event seen; nothing else has")
+        return self
 
 
 class SessionOut(Out):
@@ -162,6 +170,10 @@ class Frame(Out):
     type: Literal["ack", "snapshot", "event", "gap", "resumed", "error", "heartbeat"]
     channel: Channel | None = None
     id: str | int | None = None
+    seq: int | None = None
+    """Of an event: its own number. Of a snapshot: that of the last event in it."""
+    name: str | None = None
+    """Of an event: what happened."""
     ts: Time
     more: bool | None = None
     """Of a snapshot: whether further frames of it follow."""
@@ -172,7 +184,14 @@ class Frame(Out):
         at = time(item.time)
         match item:
             case Event():
-                return cls(type="event", channel=item.channel, ts=at, data=data_of(item.data))
+                return cls(
+                    type="event",
+                    channel=item.channel,
+                    seq=item.seq,
+                    name=item.name,
+                    ts=at,
+                    data=data_of(item.data),
+                )
             case Gap():
                 gap = GapOut(
                     since=time(item.since), reason=item.reason, connection_number=item.connection_number

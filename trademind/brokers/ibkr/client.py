@@ -13,7 +13,7 @@ from trademind.brokers.ibkr.orders import Orders
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.brokers.ibkr.supervisor import Supervisor
 from trademind.brokers.order_ids import OrderIds
-from trademind.brokers.streams import EventStream, Streams
+from trademind.brokers.streams import EventStream, QuoteSource, Streams
 from trademind.clock import Clock, SystemClock
 from trademind.domain import (
     Account,
@@ -294,3 +294,7 @@ class IBKRBroker:
 
     def stream(self, *channels: Channel) -> EventStream:
         return self._streams.open(channels, self._quotes)
+
+    @property
+    def quote_source(self) -> QuoteSource:
+        return self._quotes
