@@ -32,7 +32,6 @@ from trademind.errors import (
     OrderNotWorking,
     OrderOutcomeUnknown,
     OrderRejected,
-    Refused,
     ShuttingDown,
     TradeMindError,
 )
@@ -107,6 +106,7 @@ class Placing:
             f"preview of {request.side} {request.quantity} {contract.symbol}",
             lambda order_id: session.ib.client.placeOrder(order_id, convert.to_ib_reference(contract), order),
             priority=Priority.ORDER,
+            timeout=session.options.order_timeout,
         )
         return convert.to_preview(
             state, account_id=session.account_id, source=session.source, as_of=self._clock.now()
@@ -259,12 +259,12 @@ class Placing:
         return ib_order
 
     def _withdraw(self, session: Session, keys: Sequence[str], error: TradeMindError) -> None:
-        """Take back what was staged, none of which has been placed. Where that is not because IB refused
-        something, the key is free to ask for it again."""
+        """Take back what was staged, none of which has been placed. Where the connection is lost, so is what
+        was staged in it, and the keys are free again."""
+        status = OrderStatus.CANCELED if session.end_reason is None else OrderStatus.NEVER_SENT
         for key in keys:
             if not self._known(key).status.is_done:
                 self._post_cancel(session, key)
-        status = OrderStatus.CANCELED if isinstance(error, Refused) else OrderStatus.NEVER_SENT
         self._give_up(keys, status, f"its group was not placed: {error.detail}")
 
     async def _withdraw_rest(self, session: Session, keys: Sequence[str]) -> None:

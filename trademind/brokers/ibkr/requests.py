@@ -59,6 +59,7 @@ class Requests:
         contract: ib_async.Contract | None = None,
         priority: Priority = Priority.DATA,
         give_up: Callable[[int], None] | None = None,
+        timeout: float | None = None,
     ) -> Any:
         """Ask with a request id of its own.
 
@@ -67,6 +68,7 @@ class Requests:
             send: Sends the request, given its id.
             contract: What ib_async is to log errors with.
             give_up: Tells the gateway, given the id, that the answer is no longer wanted.
+            timeout: Seconds until it counts as unanswered, where that is not as for all.
 
         Raises:
             ConnectionLost: the connection ended, or had ended.
@@ -79,7 +81,7 @@ class Requests:
             req_id = self.new_id()
             return self._begin(req_id, what, contract, lambda: send(req_id))
 
-        return await self._wait(what, priority, begin, give_up)
+        return await self._wait(what, priority, begin, give_up, timeout or self._timeout)
 
     def new_id(self) -> int:
         """An id for a request or an order: ib_async numbers both from one sequence.
@@ -131,7 +133,9 @@ class Requests:
         self.check_open()
         return await self._shared.ask(
             key,
-            lambda: self._wait(what, priority, lambda: self._begin(key, what, None, send)),
+            lambda: self._wait(
+                what, priority, lambda: self._begin(key, what, None, send), None, self._timeout
+            ),
             name=f"request {key}",
         )
 
@@ -140,14 +144,15 @@ class Requests:
         what: str,
         priority: Priority,
         begin: Callable[[], _Question],
-        give_up: Callable[[int], None] | None = None,
+        give_up: Callable[[int], None] | None,
+        timeout: float,
     ) -> Any:
         self.check_open()
         position, wait = self._pacer.position(priority), self._pacer.wait(priority)
-        if wait > self._timeout * MOST_OF_IT:
+        if wait > timeout * MOST_OF_IT:
             raise too_many(what, position, wait)
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._timeout
+        until = loop.time() + timeout
         begun: list[_Question] = []
         try:
             await self._pacer.send(priority, lambda: begun.append(begin()), until=until)
@@ -155,10 +160,10 @@ class Requests:
             # Unlike a time-out around it, this never takes back an answer that came in the last moment.
             await asyncio.wait({answer}, timeout=until - loop.time())
             if not answer.done():
-                raise NoAnswer(f"{what}: the gateway gave no answer in {self._timeout:g} s")
+                raise NoAnswer(f"{what}: the gateway gave no answer in {timeout:g} s")
             return answer.result()
         except TurnExpired:
-            raise too_many(what, position, self._timeout) from None
+            raise too_many(what, position, timeout) from None
         except ConnectionError as error:
             raise self._closed or ConnectionLost(f"{what}: the connection to the gateway broke") from error
         finally:
