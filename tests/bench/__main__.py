@@ -65,8 +65,8 @@ async def order_round_trips(port: int, bare_port: int) -> None:
         rows = {
             "bare ib_async, placeOrder to first status": await orders.over_ib_async(gateway_port, ORDERS),
             "bare FastAPI POST, same model, no broker": await orders.over_http(bare_port, "/orders", ORDERS),
-            THREADS: await orders.over_http(threads_port, "/orders", ORDERS),
             TRADEMIND: await orders.over_http(port, "/api/orders", ORDERS),
+            THREADS: await orders.over_http(threads_port, "/orders", ORDERS),
         }
         print(
             f"\nOrder round trip, {ORDERS} resting limit orders one after the other, the same paper gateway\n"
@@ -77,7 +77,8 @@ async def order_round_trips(port: int, bare_port: int) -> None:
         print(f"\nOrders of {CLIENTS} clients for {LASTING:g} s, pacing off, looked for at the gateway\n")
         print("| server | orders/s | p50 ms | p99 ms | asked for | refused | there, once |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-        for name, its_port, path in ((THREADS, threads_port, "/orders"), (TRADEMIND, port, "/api/orders")):
+        # TradeMind goes first: it follows all orders of its account, and the other's are soon ten thousand.
+        for name, its_port, path in ((TRADEMIND, port, "/api/orders"), (THREADS, threads_port, "/orders")):
             done = await orders.sustained(
                 its_port, path, gateway_port, name=f"order{its_port}", seconds=LASTING, clients=CLIENTS
             )

@@ -184,6 +184,12 @@ class EventStream:
     ) -> None:
         self.close()
 
+    @property
+    def following(self) -> StreamItem | None:
+        """What has happened already after what was taken last; None where nothing more is known to have."""
+        item = self._pending[0] if self._pending else None
+        return item if isinstance(item, (State, Event, Gap, Resumed)) else None
+
     def __aiter__(self) -> Self:
         return self
 

@@ -105,6 +105,7 @@ class Journal:
             known = "it was not written" if entry.is_waiting else "it is not known whether it was"
             raise JournalUnavailable(
                 f"the journal {self.location} did not take an intent within {self._deadline:g} s; {known}"
+                + (f". {self.last_error}" if self.last_error else "")
             ) from None
         finally:
             entry.is_withdrawn = True

@@ -30,7 +30,7 @@ from trademind.journal import tables
 from trademind.journal.database import Database
 from trademind.journal.entries import Entry, StoredEvent
 from trademind.journal.failures import FAILURES, failure, translated
-from trademind.journal.groups import Known, Plan, look_up
+from trademind.journal.groups import Plan, look_up
 
 log = logging.getLogger(__name__)
 
@@ -259,29 +259,29 @@ class Writer:
         task.result()
 
     async def _write(self, group: _Group, attempt: _Attempt) -> None:
-        """The transaction, in two steps that may wait for the disk; what follows is decided on the loop.
+        """The transaction: one visit to the connection, or two where it must be seen first how the journal
+        stands, of which the second depends on what the first has found.
 
-        From the second step on nobody knows how it ends until it has: an attempt that was given up meanwhile
-        may still commit. The next one cannot begin before it has ended, and looks.
+        From the visit that commits on nobody knows how it ends until it has: an attempt that was given up
+        meanwhile may still commit. The next one cannot begin before it has ended, and looks.
         """
         connection = await self._database.writing()
         try:
-            position, known = await connection.run_sync(
-                partial(_begin, entries=group.entries, must_look=self._must_look)
-            )
-            attempt.check()
-            if position is not None and self._was_written(group, position):
-                await connection.run_sync(_roll_back)
-                return
-            # Who gave up while the lock was waited for was told that nothing was written.
-            entries = [entry for entry in group.entries if not entry.is_withdrawn]
-            for entry in entries:
+            if self._must_look:
+                position = await connection.run_sync(_begin_and_look)
+                attempt.check()
+                if self._was_written(group, position):
+                    await connection.run_sync(_roll_back)
+                    return
+            # Who gave up before was told that nothing was written.
+            group.entries = [entry for entry in group.entries if not entry.is_withdrawn]
+            for entry in group.entries:
                 entry.is_waiting = False
-            plan = Plan(known, entries, self.last_seq)
-            group.entries, group.last_seq = entries, plan.last_seq
             group.is_committing = True
-            await connection.run_sync(
-                partial(_write_and_commit, plan=plan, position=self._position(group.number, plan.last_seq))
+            group.last_seq = await connection.run_sync(
+                partial(
+                    _write_group, entries=group.entries, position=self._position(group.number, self.last_seq)
+                )
             )
         finally:
             if attempt.is_abandoned:
@@ -295,7 +295,9 @@ class Writer:
                 "it was open; stop the server and start it again"
             )
         if position.group_number == group.number:
-            return True  # even where it was reported as failed: it must not be written twice
+            # Even where it was reported as failed: it must not be written twice.
+            group.last_seq = position.last_seq
+            return True
         if position.last_seq != self.last_seq:
             raise JournalUnavailable(
                 f"the journal {self._database.location} ends at event {position.last_seq:,}, and had "
@@ -386,20 +388,21 @@ def _refuse_intents(entries: Iterable[Entry], error: JournalUnavailable) -> list
 # What waits for the database ---------------------------------------------------------------------
 
 
-def _begin(
-    connection: Connection, entries: Sequence[Entry], must_look: bool
-) -> tuple[Row[Any] | None, Known]:
-    """Begin the transaction. Returns where the journal stands, if that is asked for, and what it has of the
-    things the entries are about."""
+def _begin_and_look(connection: Connection) -> Row[Any]:
+    """Begin the transaction. Returns where the journal stands."""
     connection.begin()
-    position = connection.execute(_POSITION).one() if must_look else None
-    return position, look_up(connection, entries)
+    return connection.execute(_POSITION).one()
 
 
-def _write_and_commit(connection: Connection, plan: Plan, position: dict[str, Any]) -> None:
+def _write_group(connection: Connection, entries: Sequence[Entry], position: dict[str, Any]) -> int:
+    """Write the entries after the `position` there is, and commit. Returns the last event's number."""
+    if not connection.in_transaction():
+        connection.begin()
+    plan = Plan(look_up(connection, entries), entries, position["its_seq"])
     plan.write(connection)
-    connection.execute(_ADVANCE, position)
+    connection.execute(_ADVANCE, {**position, "its_seq": plan.last_seq})
     _commit(connection)
+    return plan.last_seq
 
 
 def _commit(connection: Connection) -> None:

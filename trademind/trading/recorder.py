@@ -101,7 +101,8 @@ class Recorder:
                     Channel.ORDERS, Channel.EXECUTIONS, Channel.SESSION
                 ) as self._stream:
                     async for item in self._stream:
-                        await self._take(item)
+                        if not self._is_told_by(item, self._stream.following):
+                            await self._take(item)
             except StreamOverrun:
                 log.warning("the journal has fallen behind; it goes on with how things stand now")
                 self._mark(lambda: self.feed.begin("more has happened than could be written down"))
@@ -109,6 +110,17 @@ class Recorder:
                 # The server is about to stop, or the session was closed and may be opened again: streams end,
                 # and what still happens is noted all the same.
                 await self._end_streams()
+
+    def _is_told_by(self, item: StreamItem, following: StreamItem | None) -> bool:
+        """Does the next event say all that this one does? So it is when an order is given its id in the same
+        step in which it was entered."""
+        match item, following:
+            case Event(data=Order() as order), Event(data=Order() as later) if order.id == later.id:
+                before = self._orders.get(order.id)
+                is_same = (order.status, order.filled_quantity) == (later.status, later.filled_quantity)
+                return name_of(before, order) == "updated" or (before is None and is_same)
+            case _:
+                return False
 
     async def _take(self, item: StreamItem) -> None:
         match item:

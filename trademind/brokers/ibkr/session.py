@@ -128,6 +128,8 @@ class Session:
         """When what IB does not list is taken not to exist."""
         self.pulse = Pulse(heartbeat=options.heartbeat, silent_after=options.silent_after, now=loop.time())
         self.last_heard_at = clock.now()
+        self.refresh_seconds = 0.0
+        """What the last listing of orders and fills has taken."""
         self._refreshing: SingleFlight[str, None] = SingleFlight(TradeMindError)
         self._ended: asyncio.Future[TradeMindError] = loop.create_future()
         # The socket's own events: ib_async's are silent about a peer that hangs up during the log-on.
@@ -235,10 +237,12 @@ class Session:
 
         It is one question, however many ask for it at a time.
         """
-        is_final = asyncio.get_running_loop().time() >= self.settles_at
+        began = asyncio.get_running_loop().time()
+        is_final = began >= self.settles_at
         await self._refreshing.ask(
             "orders", lambda: self.snapshots.refresh_orders(is_final=is_final), name="refresh orders"
         )
+        self.refresh_seconds = asyncio.get_running_loop().time() - began
 
     @property
     def end_reason(self) -> TradeMindError | None:

@@ -42,6 +42,8 @@ LASTED: Final = 30.0
 ORDERS_REFRESH: Final = 30.0
 """Seconds between two listings of orders and fills: what other clients and people at TWS do is not told in
 between. Three messages each, of the 1,350 that IB allows in that time."""
+REFRESH_SHARE: Final = 50
+"""Where a listing takes long, as with thousands of orders, the next is so many times as long away."""
 
 
 class Supervisor:
@@ -257,7 +259,7 @@ class Supervisor:
                     await self._synchronise_again(session)
                 self._settle(session)
             if _now() >= refresh_at:
-                refresh_at = _now() + ORDERS_REFRESH
+                refresh_at = _now() + max(ORDERS_REFRESH, session.refresh_seconds * REFRESH_SHARE)
                 if self._state is SessionState.READY:
                     self._tasks.spawn(session.refresh_orders(), name="refresh", expected=TradeMindError)
 
