@@ -255,3 +255,25 @@ async def test_orders_of_other_clients_are_listed_as_external_and_are_not_ours_t
         await until(lambda: again.orderStatus.status == "Cancelled")
     finally:
         other.disconnect()
+
+
+async def test_a_reference_that_another_client_uses_too_is_not_our_order(
+    broker: IBKRBroker, gateway: PaperGatewayServer
+) -> None:
+    """Taken out: `Book._may_be`; theirs is shown under our key, as the order that IB has refused."""
+    with pytest.raises(OrderRejected):
+        await broker.place_order(order(client_order_id="key", quantity=1_000_000))
+    other = ib_async.IB()
+    await other.connectAsync("127.0.0.1", gateway.port, clientId=77)
+    try:
+        contract = ib_async.Stock("AAPL", "SMART", "USD")
+        await other.qualifyContractsAsync(contract)
+        trade = other.placeOrder(contract, ib_async.LimitOrder("BUY", 7, 1.0, orderRef="key"))
+        await until(lambda: trade.orderStatus.status == "Submitted")
+        await broker.reconcile()
+        ours = await broker.get_order("key")
+        assert (ours.status, ours.client_id) == (OrderStatus.REJECTED, 1)
+        (theirs,) = await broker.get_orders(working=True)
+        assert (theirs.external, theirs.client_id, theirs.order_ref) == (True, 77, "key")
+    finally:
+        other.disconnect()

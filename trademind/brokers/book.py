@@ -298,7 +298,11 @@ class Book:
         order = self.order_of(report.client_id, report.ib_order_id, report.perm_id)
         if order is not None and (order.contract.con_id, order.side) != (report.contract.con_id, report.side):
             order = None  # a gateway that was started over hands out the same perm ids again
-        if order is None and (pending := self._orders.get(report.order_ref)) and pending.perm_id is None:
+        if (
+            order is None
+            and (pending := self._orders.get(report.order_ref))
+            and self._may_be(pending, report)
+        ):
             order = pending
         if order is None:
             fills = self._fills_of(report.perm_id)
@@ -357,6 +361,16 @@ class Book:
                 remaining_quantity=quantity - order.filled_quantity,
             )
         return self._settle(order)
+
+    def _may_be(self, pending: Order, report: OrderReport) -> bool:
+        """May a report with an order's reference be the first sign of it? A reference is anybody's to use."""
+        if pending.perm_id is not None:
+            return False
+        if report.client_id in (None, self._own_client_id):
+            return True
+        # It may have been sent before this program was given another client id.
+        is_same = (report.contract.symbol, report.side) == (pending.contract.symbol, pending.side)
+        return pending.status is OrderStatus.UNKNOWN and is_same and report.quantity == pending.quantity
 
     def report_status(
         self, order: Order, status: OrderStatus, *, filled: Decimal, avg_price: Decimal | None
