@@ -102,7 +102,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             settings=settings,
             broker=broker,
             orders=orders,
-            targets=Targets(broker, journal, orders),
+            targets=Targets(broker, journal, orders, clock),
             risk=risk,
             journal=journal,
             feed=recorder.feed,

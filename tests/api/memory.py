@@ -282,7 +282,9 @@ class MemoryBroker:
     async def cancel_all_orders(self) -> tuple[Order, ...]:
         return tuple([await self.cancel_order(order.id) for order in await self.get_orders(working=True)])
 
-    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+    async def place_group(
+        self, group: OrderGroup, *, before_release: Callable[[], None] | None = None
+    ) -> tuple[Order, ...]:
         return tuple(
             [await self.place_order(leg) for leg in group.with_key(group.client_order_id or "g").legs]
         )
@@ -383,7 +385,7 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
                     settings=settings,
                     broker=broker,
                     orders=entry,
-                    targets=Targets(broker, journal, entry),
+                    targets=Targets(broker, journal, entry, clock),
                     risk=risk,
                     journal=journal,
                     feed=broker,

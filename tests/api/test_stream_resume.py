@@ -87,7 +87,7 @@ async def journaled(settings: Settings, path: Path) -> AsyncIterator[Journaled]:
             Risk(broker, journal, clock) as risk,
         ):
             entry = OrderEntry(broker, journal, risk, clock)
-            targets = Targets(broker, journal, entry)
+            targets = Targets(broker, journal, entry, SystemClock())
             opened.append(JournalingRuntime(settings, broker, entry, targets, risk, journal, recorder.feed))
             yield opened[0]
 

@@ -5,7 +5,7 @@ orders and executions are snapshots of the book: they return at once and never g
 the gateway goes away, every call that is waiting fails at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from trademind.brokers.streams import EventStream, QuoteSource
@@ -118,15 +118,22 @@ class Broker(Protocol):
         """
         ...
 
-    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+    async def place_group(
+        self, group: OrderGroup, *, before_release: Callable[[], None] | None = None
+    ) -> tuple[Order, ...]:
         """Place orders that belong together, all of them or none, and return them once IB has acknowledged
         each. Their ids are their keys: see `OrderGroup.with_key`.
 
         IB holds them back until it has taken every one, so what it refuses at once leaves none working. What
         it refuses only afterwards has the others cancelled.
 
+        Args:
+            before_release: Called when all are held back at IB, right before they are placed; what it raises
+                has them withdrawn.
+
         Raises:
-            As `place_order`. After `OrderOutcomeUnknown` each of them may or may not exist.
+            As `place_order`, and what `before_release` raises. After `OrderOutcomeUnknown` each of them may
+            or may not exist.
         """
         ...
 

@@ -31,12 +31,10 @@ from trademind.domain import (
 )
 from trademind.errors import RiskLimitExceeded, TradeMindError, Unavailable
 from trademind.trading import limits as rules
-from trademind.trading.exposure import Candidate, Facts, Line, without_price
+from trademind.trading.exposure import Candidate, Facts, Line, just_filled, untold, without_price
 from trademind.trading.hours import trades
 
 MINUTE: Final = timedelta(minutes=1)
-CROSSING: Final = timedelta(seconds=2)
-"""How long after an order's status its fill may come: two messages of one event lie closer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +112,10 @@ class Admission:
             TradingHalted, RiskLimitExceeded: nothing must be sent.
         """
         self._desk.confirm(self)
+
+    def check(self) -> None:
+        """Call it where sending takes a second step. Raises as `confirm`, and counts nothing again."""
+        self._desk.check(self)
 
     def __enter__(self) -> Self:
         return self
@@ -204,6 +206,13 @@ class Admissions:
         """See `Admission.confirm`."""
         if admission.is_cancel:
             return
+        self.check(admission)
+        admission.is_confirmed = True
+        self.recent()  # so that no more is kept than of one minute
+        self._recent.extend([self._clock.now()] * admission.count)
+
+    def check(self, admission: Admission) -> None:
+        """See `Admission.check`."""
         state = self._holding().state
         rules.check_halted(state)
         if state.mode is TradingMode.REDUCING and not admission.shrinks:
@@ -213,9 +222,6 @@ class Admissions:
                 allowed=state.mode,
                 would_be=None,
             )
-        admission.is_confirmed = True
-        self.recent()  # so that no more is kept than of one minute
-        self._recent.extend([self._clock.now()] * admission.count)
 
     def recent(self) -> int:
         """How many orders have passed in the last minute, or are about to."""
@@ -295,18 +301,11 @@ class Admissions:
     async def _unseen(self, orders: Iterable[Order]) -> list[Line]:
         """What has filled by an order's status, and is in no position yet: IB tells of the fill itself in
         another message, and either may come first."""
-        start = self._clock.now() - CROSSING
-        fresh = [o for o in orders if o.filled_quantity and o.commission is None and o.updated_at > start]
-        if not fresh:
-            return []
-        seen: dict[str | None, Decimal] = {}
-        for fill in await self._broker.get_executions():
-            seen[fill.order_id] = seen.get(fill.order_id, Decimal(0)) + fill.quantity
-        missing = [(order, order.filled_quantity - seen.get(order.id, Decimal(0))) for order in fresh]
+        fresh = just_filled(orders, self._clock.now())
+        fills = await self._broker.get_executions() if fresh else ()
         return [
             Line(contract=order.contract, side=order.side, quantity=quantity, price=order.avg_fill_price)
-            for order, quantity in missing
-            if quantity > 0
+            for order, quantity in untold(fresh, fills)
         ]
 
     async def facts(self) -> Facts:

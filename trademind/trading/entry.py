@@ -6,6 +6,7 @@ one that IB never got is placed when it is asked for again. Nothing is ever plac
 """
 
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -97,7 +98,9 @@ class OrderEntry:
         key = intent.client_order_id
         with self._audit.command(by, "place_order", key, intent.body):
             # Whoever asks with the same key at the same time waits, and then finds what the first has made.
-            async with self._keys.holding(key):
+            async with AsyncExitStack() as held:
+                for each in sorted(asked.keys):  # in one order, or two groups would wait for each other
+                    await held.enter_async_context(self._keys.holding(each))
                 return await self._place(asked, intent)
 
     async def _place(self, asked: OrderRequest | OrderGroup, intent: Intent) -> Placed:
@@ -111,6 +114,7 @@ class OrderEntry:
                 raise
             return Placed(made, is_new=False)
         with admission:
+            await self._check_names(asked)
             if (earlier := await self._journal.accept(intent)) is not None:
                 if made := await self._made_by(asked, intent, earlier):
                     return Placed(made, is_new=False)
@@ -120,7 +124,9 @@ class OrderEntry:
                 await self._broker.qualify(query)
             admission.confirm()
             if isinstance(asked, OrderGroup):
-                return Placed(await self._broker.place_group(asked), is_new=True)
+                # It is sent in two steps, and the mode may change between them.
+                placed = await self._broker.place_group(asked, before_release=admission.check)
+                return Placed(placed, is_new=True)
             return Placed((await self._broker.place_order(asked),), is_new=True)
 
     async def _admit(self, asked: OrderRequest | OrderGroup) -> Admission:
@@ -147,6 +153,24 @@ class OrderEntry:
         found = [await self._known(key) for key in asked.keys]
         known = tuple(order for order in found if order is not None)
         return known if any(order.status is not OrderStatus.NEVER_SENT for order in known) else ()
+
+    async def _check_names(self, asked: OrderRequest | OrderGroup) -> None:
+        """The names of a group's orders are made of its key, and belong to them for ever, too.
+
+        Raises:
+            DuplicateOrder: one of the names is another order's.
+        """
+        group_id = asked.client_order_id if isinstance(asked, OrderGroup) else None
+        # Only a name with a colon can be that of an order in a group.
+        for name in (key for key in asked.keys if ":" in key):
+            order = await self._known(name)
+            is_taken = order is not None and order.group_id != group_id
+            if not is_taken and name != asked.client_order_id:
+                is_taken = await self._journal.reading.intent(name) is not None
+            if is_taken:
+                raise DuplicateOrder(
+                    f"client_order_id {name} belongs to another order; give a new order a new one"
+                )
 
     async def _begin_anew(self, keys: Iterable[str]) -> None:
         """What was never sent is about to be: were this process to die now, that must no longer be believed

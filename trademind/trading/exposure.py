@@ -7,13 +7,14 @@ Pure: facts in, figures out. A figure that cannot be had is never taken for zero
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final, Self
 
 from trademind.domain import (
     Contract,
     ContractDetails,
+    Execution,
     Order,
     OrderChange,
     OrderRequest,
@@ -30,6 +31,9 @@ _WITHOUT_MULTIPLIER: Final = frozenset(
 _WITH_MULTIPLIER: Final = frozenset(
     {SecType.FUTURE, SecType.OPTION, SecType.FUTURE_OPTION, SecType.WARRANT, SecType.STRUCTURED}
 )
+
+CROSSING: Final = timedelta(seconds=2)
+"""How long after an order's status its fill may come: two messages of one event lie closer."""
 
 
 class NotKnown(Exception):
@@ -244,6 +248,21 @@ class Facts:
         for contract in every:
             found.setdefault((contract.con_id, "" if contract.con_id else contract.symbol), contract)
         return list(found.values())
+
+
+def just_filled(orders: Iterable[Order], now: datetime) -> list[Order]:
+    """Orders that have filled of late, by their status; their fills may not have been told yet."""
+    start = now - CROSSING
+    return [o for o in orders if o.filled_quantity and o.commission is None and o.updated_at > start]
+
+
+def untold(orders: Iterable[Order], fills: Iterable[Execution]) -> list[tuple[Order, Decimal]]:
+    """How much of orders has filled by their status and by no fill yet, and is in no position therefore."""
+    told: dict[str | None, Decimal] = {}
+    for fill in fills:
+        told[fill.order_id] = told.get(fill.order_id, Decimal(0)) + fill.quantity
+    missing = [(order, order.filled_quantity - told.get(order.id, Decimal(0))) for order in orders]
+    return [(order, quantity) for order, quantity in missing if quantity > 0]
 
 
 def is_same(one: Contract, other: Contract) -> bool:

@@ -6,11 +6,13 @@ from typing import Final
 
 from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
-from trademind.domain import Order, Standing, Target
-from trademind.errors import Conflict, TradeMindError
+from trademind.clock import Clock
+from trademind.domain import Order, OrderStatus, Standing, Target
+from trademind.errors import Conflict, OrderNotFound, TradeMindError
 from trademind.journal import Journal
 from trademind.trading.audit import Caller
 from trademind.trading.entry import OrderEntry, Placed
+from trademind.trading.exposure import CROSSING, just_filled, untold
 
 CANCELLED_WITHIN: Final = 5.0
 """Seconds in which orders that were asked to be cancelled have to be gone."""
@@ -29,12 +31,17 @@ class Reached:
 
 class Targets:
     """Places what is missing to a position. One at a time for each instrument: two who ask for the same
-    position at the same time get it once."""
+    position at the same time get it once.
 
-    def __init__(self, broker: Broker, journal: Journal, entry: OrderEntry) -> None:
+    Args:
+        clock: The broker's.
+    """
+
+    def __init__(self, broker: Broker, journal: Journal, entry: OrderEntry, clock: Clock) -> None:
         self._broker = broker
         self._journal = journal
         self._entry = entry
+        self._clock = clock
         self._locks = KeyedLocks()
 
     async def reach(self, target: Target, *, cancel_working: bool = False, by: Caller) -> Reached:
@@ -48,7 +55,8 @@ class Targets:
                 wait until they are gone.
 
         Raises:
-            Conflict: an order of unknown outcome, or one that leads beyond the target.
+            Conflict: an order of unknown outcome, one that leads beyond the target, or one that has filled
+                and of whose fill IB has not told.
             TradeMindError: as `OrderEntry.place`.
         """
         self._broker.check_taking_orders()
@@ -56,18 +64,24 @@ class Targets:
         async with self._locks.holding(str(contract.con_id)):
             if (key := target.terms.client_order_id) is not None:
                 earlier = await self._journal.reading.intent(key)
-                if earlier is not None:
-                    return await self._again(target, key)
+                if earlier is not None and (reached := await self._again(target, key)) is not None:
+                    return reached
             if cancel_working:
                 await self._cancel_working(contract.con_id, by)
+            await self._see_fills(contract.con_id)
             standing = await self._standing(target)
             request = target.order_from(standing)
             placed = None if request is None else await self._entry.place(request, by=by)
             return Reached(target, standing, placed)
 
-    async def _again(self, target: Target, key: str) -> Reached:
-        """The key has placed something before: that is what it stands for."""
-        order = await self._entry.find(key)
+    async def _again(self, target: Target, key: str) -> Reached | None:
+        """The key has placed something before: that is what it stands for. None where IB never got it."""
+        try:
+            order = await self._entry.find(key)
+        except OrderNotFound:  # it was refused before it was sent
+            return None
+        if order.status is OrderStatus.NEVER_SENT:
+            return None
         standing = await self._standing(target)
         if order.contract.con_id != standing.contract.con_id:
             raise Conflict(f"client_order_id {key} belongs to an order of {order.contract.symbol}")
@@ -78,6 +92,23 @@ class Targets:
         return Standing.of(
             contract, await self._broker.get_positions(), await self._broker.get_orders(working=True)
         )
+
+    async def _see_fills(self, con_id: int) -> None:
+        """Wait until what orders have filled is in the position. IB tells of a fill in two messages, the
+        order's status and the fill itself; between them it is neither working nor held. Raises `Conflict`."""
+        orders = [o for o in await self._broker.get_orders() if o.contract.con_id == con_id]
+        if not (fresh := just_filled(orders, self._clock.now())):
+            return
+        until = asyncio.get_running_loop().time() + CROSSING.total_seconds()
+        while missing := untold(fresh, await self._broker.get_executions()):
+            if asyncio.get_running_loop().time() > until:
+                order, quantity = missing[0]
+                raise Conflict(
+                    f"order {order.id} has filled, and IB has not told of the fill of {quantity} yet; ask "
+                    "again in a moment. Nothing was placed",
+                    extra={"orders": [order.id]},
+                )
+            await asyncio.sleep(LOOK)
 
     async def _cancel_working(self, con_id: int, by: Caller) -> None:
         for order in await self._working(con_id):

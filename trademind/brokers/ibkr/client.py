@@ -1,7 +1,7 @@
 """`IBKRBroker`: the one object that endpoints, scripts and notebooks use."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -248,8 +248,10 @@ class IBKRBroker:
     async def place_order(self, request: OrderRequest) -> Order:
         return await self._orders.place(request)
 
-    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
-        return await self._orders.place_group(group)
+    async def place_group(
+        self, group: OrderGroup, *, before_release: Callable[[], None] | None = None
+    ) -> tuple[Order, ...]:
+        return await self._orders.place_group(group, before_release=before_release)
 
     async def preview_order(self, request: OrderRequest) -> OrderPreview:
         return await self._orders.preview(request)

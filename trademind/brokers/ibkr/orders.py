@@ -99,10 +99,12 @@ class Orders:
         keys = (str(request.client_order_id),)
         return (await self._once(request, keys, lambda: self._new.place(request)))[0]
 
-    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+    async def place_group(
+        self, group: OrderGroup, *, before_release: Callable[[], None] | None = None
+    ) -> tuple[Order, ...]:
         """See `Broker.place_group`."""
         group = group.with_key(group.client_order_id or new_key())
-        return await self._once(group, group.keys, lambda: self._new.place_group(group))
+        return await self._once(group, group.keys, lambda: self._new.place_group(group, before_release))
 
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """See `Broker.preview_order`."""
@@ -232,6 +234,7 @@ class Orders:
             return self._book.give_reason(queued, OrderStatus.NEVER_SENT, "withdrawn before it was sent")
         order, session = self._working(order_id)
         session.check_trading()
+        self._new.withdraw(order_id)
         waiter = Waiter(order_id, lambda o: o.status in _CANCEL_ANSWERED or o.status.is_done, CANCEL_REFUSES)
         with self._waiters.listening(waiter):
             await session.requests.command(

@@ -62,11 +62,19 @@ class Placing:
         self._waiters = waiters
         self.is_draining = False
         """The program is about to end: nothing new is sent."""
+        self._staged: dict[str, bool] = {}
+        """Orders that are held back at the gateway, and whether a cancel of them was asked for."""
 
     def check_taking(self) -> None:
         """Raises `ShuttingDown` where nothing new is sent any more."""
         if self.is_draining:
             raise ShuttingDown("the server is stopping and takes no new orders. Nothing was sent.")
+
+    def withdraw(self, key: str) -> None:
+        """A cancel of the order is on its way. Where its group is staged, it is not released any more: the
+        release would overtake the answer to the cancel, and leave a part of the group working."""
+        if key in self._staged:
+            self._staged[key] = True
 
     def check_session(self) -> Session:
         """The session, where it may be traded with. Raises what there is to say instead."""
@@ -189,7 +197,9 @@ class Placing:
 
     # Several -----------------------------------------------------------------------------------
 
-    async def place_group(self, group: OrderGroup) -> tuple[Order, ...]:
+    async def place_group(
+        self, group: OrderGroup, before_release: Callable[[], None] | None
+    ) -> tuple[Order, ...]:
         """All of them or none: see `Broker.place_group`. The group has a key.
 
         They are first staged, which is sent but held back at the gateway. When IB has taken all of them so
@@ -212,12 +222,17 @@ class Placing:
             try:
                 await self._preview(session, group.legs[0], contracts[0])
                 await session.requests.command(
-                    Priority.ORDER, lambda: self._release(group, released), messages=len(released)
+                    Priority.ORDER,
+                    lambda: self._release(group, released, before_release),
+                    messages=len(released),
                 )
             except TradeMindError as error:
                 reason = self._refusal(keys) or error
                 self._withdraw(session, keys, reason)
                 raise reason from None
+            finally:
+                for key in keys:
+                    self._staged.pop(key, None)
             await self._acknowledged(session, *answers)
         if refusal := self._refusal(keys):
             await self._withdraw_rest(session, keys)
@@ -238,10 +253,17 @@ class Placing:
             for order in orders:
                 self._book.number(order, None)
             raise
+        self._staged |= dict.fromkeys(group.keys, False)
 
-    def _release(self, group: OrderGroup, released: Sequence[str]) -> None:
+    def _release(
+        self, group: OrderGroup, released: Sequence[str], before_release: Callable[[], None] | None
+    ) -> None:
         """Every one has been taken: place them. Raises what has come between."""
         self._check_turn(*group.keys)
+        if withdrawn := [key for key in group.keys if self._staged[key]]:
+            raise OrderNotWorking(f"order {withdrawn[0]} was withdrawn before it was placed")
+        if before_release is not None:
+            before_release()
         session = self._session()
         for key, leg in zip(group.keys, group.legs, strict=True):
             if key in released:
