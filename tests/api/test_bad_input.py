@@ -231,6 +231,8 @@ async def test_a_client_that_goes_away_in_mid_body(
         ("/api/orders?page_token=" + "A" * 5_000, ["page_token"]),
         ("/api/orders/" + "a" * 3_000, ["order_id"]),
         ("/api/executions?limit=-1", ["limit"]),
+        ("/api/executions?since=9999-12-31T23:59:59-14:00", ["since"]),
+        ("/api/portfolio/history?until=0001-01-01T00:00:00%2B14:00", ["until"]),
         ("/api/contracts/search", ["query"]),
         ("/api/contracts/search?query=", ["query"]),
         ("/api/contracts/search?query=%00", ["query"]),

@@ -277,3 +277,41 @@ async def test_a_reference_that_another_client_uses_too_is_not_our_order(
         assert (theirs.external, theirs.client_id, theirs.order_ref) == (True, 77, "key")
     finally:
         other.disconnect()
+
+
+async def test_an_entry_that_ends_at_once_leaves_no_exit_in_doubt(
+    broker: IBKRBroker, gateway: PaperGatewayServer
+) -> None:
+    """Seen to wait for an answer that never came, and to have the exit's outcome unknown."""
+    entry = resting(client_order_id="b", tif="IOC")
+    placed = await broker.place_group(bracket(entry, take_profit=FAR))
+    assert {order.status for order in placed} == {OrderStatus.CANCELED}
+    assert on_the_exchange(gateway) == []
+    assert (await broker.get_account()).stale is False
+
+
+async def test_a_refusal_when_all_others_have_ended_is_told(broker: IBKRBroker, proxy: Proxy) -> None:
+    """Seen to raise that there was nothing to wait for."""
+
+    def refuse_the_second(fields: list[str]) -> list[str] | None:
+        if proxy.count(3) < 5:  # two staged, the preview, the first released
+            return fields
+        asyncio.get_running_loop().call_later(0.2, proxy.error, int(fields[1]), 201, "Order rejected - no")
+        return None
+
+    proxy.from_client[3] = refuse_the_second
+    proxy.from_gateway[3] = lambda fields: None if "Cancelled" in fields else fields
+    proxy.from_gateway[4] = lambda fields: None if "202" in fields else fields
+    group = OrderGroup(order_class=OrderClass.OCA, legs=(order(), order(symbol="MSFT")), client_order_id="g")
+    with pytest.raises(OrderRejected) as refusal:
+        await broker.place_group(group)
+    assert "g had filled before" in refusal.value.detail
+
+
+async def test_a_contract_by_two_names_has_to_be_one(broker: IBKRBroker, gateway: PaperGatewayServer) -> None:
+    """Seen to buy the contract of the id, whatever the symbol was."""
+    aapl = (await broker.qualify(order().query)).contract.con_id
+    with pytest.raises(Invalid, match="is AAPL"):
+        await broker.place_order(order(symbol="MSFT", con_id=aapl))
+    assert gateway.core.exchange.executions() == []
+    assert (await broker.place_order(order(symbol="aapl", con_id=aapl))).status is OrderStatus.FILLED

@@ -144,3 +144,23 @@ async def test_a_name_of_a_group_is_never_another_orders(
         assert on_the_exchange(other) == []
         assert other.core.exchange.executions() == []
         assert (await desk.entry.place_group(protected("group"), by=BY)).is_new is False
+
+
+async def test_the_global_cancel_holds_what_is_staged(
+    gateway: PaperGatewayServer, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Its answer is late. Taken out: `Placing.withdraw_all`; a part of the group is placed after it."""
+    async with open_desk(proxy.port, tmp_path) as desk:
+        judged = hold(proxy, 5, without="key")
+        placing = Tasks().spawn(
+            desk.entry.place_group(protected("key"), by=BY), name="place", expected=OrderNotWorking
+        )
+        await until(lambda: judged)
+        late = [*(hold(proxy, message) for message in (3, 4))]
+        await desk.entry.cancel_everything(by=BY)
+        await until(lambda: any(late))
+        proxy.say(*judged[0])
+        with pytest.raises(OrderNotWorking):
+            await placing
+        await until(lambda: not on_the_exchange(gateway))
+        assert gateway.core.exchange.executions() == []

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from trademind.api.deps import BrokerDep, JournalDep, as_of
 from trademind.api.paging import Limit, PageToken, Position, decode_stored, encode, moment, newest_first
-from trademind.api.schemas.base import In, time
+from trademind.api.schemas.base import In, Moment, time
 from trademind.api.schemas.orders import ExecutionOut, ExecutionsPage
 from trademind.api.schemas.problem import problems
 from trademind.domain import Execution, SessionState
@@ -18,8 +17,8 @@ router = APIRouter(prefix="/api/executions", tags=["executions"])
 
 class ExecutionFilter(In):
     order_id: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = 100
     page_token: PageToken = None
 

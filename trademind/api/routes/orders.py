@@ -106,7 +106,7 @@ async def preview(order: OrderIn, entry: OrderEntryDep) -> OrderPreviewOut:
     response_description="What was missing has been placed",
     responses={
         200: {"model": ReachedOut, "description": "Nothing is missing, or the key has placed it before"},
-        **problems(400, 404, 409, 413, 415, 422, 502, 503, 504),
+        **problems(400, 404, 409, 413, 415, 422, 423, 502, 503, 504),
     },
 )
 async def reach_target(

@@ -4,10 +4,10 @@ from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Path, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from trademind.api.deps import BrokerDep, CallerDep, JournalDep, TargetsDep, as_of
-from trademind.api.schemas.base import In
+from trademind.api.schemas.base import In, Moment
 from trademind.api.schemas.orders import ReachedOut
 from trademind.api.schemas.portfolio import AccountOut, HistoryOut, PnLOut, PositionsOut
 from trademind.api.schemas.problem import problems
@@ -56,7 +56,7 @@ async def positions(broker: BrokerDep) -> PositionsOut:
     response_description="The closing order has been placed",
     responses={
         200: {"model": ReachedOut, "description": "There is nothing to close"},
-        **problems(404, 409, 422, 502, 503, 504),
+        **problems(404, 409, 422, 423, 502, 503, 504),
     },
 )
 async def close_position(
@@ -85,8 +85,8 @@ async def pnl(broker: BrokerDep) -> PnLOut:
 
 
 class HistoryFilter(In):
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     points: int = Field(default=500, ge=2, le=5000, description="At most so many, evenly chosen.")
 
 

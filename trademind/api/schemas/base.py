@@ -9,7 +9,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Money = Annotated[str, Field(description="An amount, with two decimals.", examples=["250000.00"])]
 Price = Annotated[str, Field(description="An exact price.", examples=["150.25"])]
@@ -18,6 +18,18 @@ Stale = Annotated[
     bool, Field(description="Not kept up to date at the moment: the gateway is not heard, or has lost IB.")
 ]
 Time = Annotated[str, Field(description="RFC 3339, in UTC.", json_schema_extra={"format": "date-time"})]
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time as somebody gives it, with its zone; in UTC, in which it may be before the first year or after the
+last."""
 
 
 class Out(BaseModel):

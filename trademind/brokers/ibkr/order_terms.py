@@ -28,6 +28,9 @@ def check_request(details: ContractDetails, request: OrderRequest, now: datetime
     """Refuse what IB would refuse of a new order (110, 10243 …) before it is sent. Raises `Invalid`."""
     prices = {name: getattr(request, name) for name in ("limit_price", "stop_price", "trailing_amount")}
     _check_increments(details, request.quantity, prices)
+    symbol = details.contract.symbol
+    if request.con_id is not None and request.symbol not in ("", symbol):
+        raise Invalid([("symbol", f"contract {request.con_id} is {symbol}; give only one of the two")])
     if request.good_till is not None and request.good_till <= now:
         raise Invalid([("good_till", "is over already")])
 

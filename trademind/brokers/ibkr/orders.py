@@ -260,6 +260,7 @@ class Orders:
         """See `Broker.cancel_everything`."""
         session = self._session()
         session.check_trading()
+        self._new.withdraw_all()
         await session.requests.command(Priority.CANCEL, lambda: session.ib.client.reqGlobalCancel())
 
     # What both need ----------------------------------------------------------------------------

@@ -76,6 +76,14 @@ class Placing:
         if key in self._staged:
             self._staged[key] = True
 
+    def withdraw_all(self) -> None:
+        """A cancel of everything is on its way: as `withdraw`, and what waits for its turn is not sent."""
+        for key in self._staged:
+            self.withdraw(key)
+        for order in self._book.orders():
+            if order.is_queued:
+                self._book.give_reason(order, OrderStatus.NEVER_SENT, "withdrawn before it was sent")
+
     def check_session(self) -> Session:
         """The session, where it may be traded with. Raises what there is to say instead."""
         session = self._session()
@@ -160,12 +168,15 @@ class Placing:
         except ConnectionError as error:
             raise ConnectionLost("the connection to the gateway broke; nothing was placed") from error
 
-    async def _acknowledged(self, session: Session, *answers: Waiter) -> None:
-        """Wait until IB has answered all of them, or refused one. Raises `OrderOutcomeUnknown`."""
+    async def _acknowledged(self, session: Session, *answers: Waiter, entry: str | None = None) -> None:
+        """Wait until IB has answered all of them, or refused one, or a bracket's entry has ended at once
+        without a fill: then IB may say nothing of its exits. Raises `OrderOutcomeUnknown`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + session.options.order_timeout
         waiting = {answer.future: answer.order_id for answer in answers}
         while waiting and not self._refusal(answer.order_id for answer in answers):
+            if entry is not None and self._has_ended_empty(entry):
+                return
             done, _ = await asyncio.wait(
                 waiting, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED
             )
@@ -233,9 +244,12 @@ class Placing:
             finally:
                 for key in keys:
                     self._staged.pop(key, None)
-            await self._acknowledged(session, *answers)
+            is_bracket = group.order_class is OrderClass.BRACKET
+            await self._acknowledged(session, *answers, entry=keys[0] if is_bracket else None)
+        if is_bracket and self._has_ended_empty(keys[0]):
+            await self._withdraw_rest(session, keys, "its entry has ended without a fill")
         if refusal := self._refusal(keys):
-            await self._withdraw_rest(session, keys)
+            await self._withdraw_rest(session, keys, "another order of its group was refused")
             if filled := [key for key in keys if self._known(key).filled_quantity]:
                 refusal.detail += f" Of the others {', '.join(filled)} had filled before."
             raise refusal
@@ -289,16 +303,22 @@ class Placing:
                 self._post_cancel(session, key)
         self._give_up(keys, status, f"its group was not placed: {error.detail}")
 
-    async def _withdraw_rest(self, session: Session, keys: Sequence[str]) -> None:
-        """IB has refused one of them after all: cancel the others, and wait until they are, or IB says that
+    async def _withdraw_rest(self, session: Session, keys: Sequence[str], reason: str) -> None:
+        """IB works one of them no more after all: cancel the others, and wait until they are, or IB says that
         there is none."""
         working = [key for key in keys if not self._known(key).status.is_done]
         answers = [Waiter(key, lambda order: order.status.is_done, CANCEL_REFUSES) for key in working]
         with self._waiters.listening(*answers):
             for key in working:
                 self._post_cancel(session, key)
-            await asyncio.wait([answer.future for answer in answers], timeout=session.options.order_timeout)
-        self._give_up(working, OrderStatus.CANCELED, "another order of its group was refused")
+            if answers:
+                futures = [answer.future for answer in answers]
+                await asyncio.wait(futures, timeout=session.options.order_timeout)
+        self._give_up(working, OrderStatus.CANCELED, reason)
+
+    def _has_ended_empty(self, key: str) -> bool:
+        order = self._known(key)
+        return order.status.is_done and not order.filled_quantity
 
     def _post_cancel(self, session: Session, key: str) -> None:
         order_id = self._known(key).ib_order_id
