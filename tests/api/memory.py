@@ -265,7 +265,9 @@ class MemoryBroker:
         self.orders.append(order)
         return order
 
-    async def modify_order(self, order_id: str, change: OrderChange) -> Order:
+    async def modify_order(
+        self, order_id: str, change: OrderChange, *, before_send: Callable[[], None] | None = None
+    ) -> Order:
         order = await self.get_order(order_id)
         if order.status.is_done:
             raise OrderNotWorking(f"{order_id} is {order.status}")

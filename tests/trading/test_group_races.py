@@ -1,4 +1,4 @@
-"""What comes between the two steps in which a group is sent, and who else asks for its names."""
+"""What comes between the steps in which a group or a change is sent, and who else asks for its names."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ from tests.brokers.test_order_groups import on_the_exchange
 from tests.proxy import Proxy
 from tests.trading.test_entry import BY, open_desk
 from trademind.aio import Tasks
-from trademind.domain import OrderGroup, OrderStatus, StopLoss, bracket
+from trademind.domain import OrderChange, OrderGroup, OrderStatus, StopLoss, bracket
 from trademind.errors import DuplicateOrder, OrderNotWorking, TradingHalted
 from trademind.gateway.server import PaperGatewayServer
 from trademind.trading import earlier
@@ -164,3 +164,26 @@ async def test_the_global_cancel_holds_what_is_staged(
             await placing
         await until(lambda: not on_the_exchange(gateway))
         assert gateway.core.exchange.executions() == []
+
+
+async def test_a_halt_holds_a_change_that_waits_for_another(
+    gateway: PaperGatewayServer, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Taken out: `before_send`; the order is a hundred times as large after the halt was answered."""
+    async with open_desk(proxy.port, tmp_path) as desk:
+        await desk.place(resting(client_order_id="key"))
+        confirmations = hold(proxy, 5)
+        first, second = (
+            Tasks().spawn(desk.entry.modify("key", change, by=BY), name="modify", expected=TradingHalted)
+            for change in (OrderChange(limit_price=Decimal("1.01")), OrderChange(quantity=Decimal(1000)))
+        )
+        await until(lambda: confirmations)
+        await desk.risk.halt("enough", by=BY)
+        proxy.from_gateway.clear()
+        for fields in confirmations:
+            proxy.say(*fields)
+        assert (await first).limit_price == Decimal("1.01")
+        with pytest.raises(TradingHalted):
+            await second
+        (at_work,) = gateway.core.exchange.orders()
+        assert at_work.ticket.quantity == 10

@@ -145,8 +145,14 @@ class Broker(Protocol):
         """
         ...
 
-    async def modify_order(self, order_id: str, change: OrderChange) -> Order:
-        """Change a working order. Raises `OrderNotFound`, `OrderNotWorking`, `OrderRejected` and as above."""
+    async def modify_order(
+        self, order_id: str, change: OrderChange, *, before_send: Callable[[], None] | None = None
+    ) -> Order:
+        """Change a working order. Raises `OrderNotFound`, `OrderNotWorking`, `OrderRejected` and as above.
+
+        Args:
+            before_send: Called right before it is sent; what it raises has it not sent.
+        """
         ...
 
     async def cancel_order(self, order_id: str) -> Order:

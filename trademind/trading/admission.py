@@ -213,6 +213,8 @@ class Admissions:
 
     def check(self, admission: Admission) -> None:
         """See `Admission.check`."""
+        if admission.is_cancel:
+            return
         state = self._holding().state
         rules.check_halted(state)
         if state.mode is TradingMode.REDUCING and not admission.shrinks:

@@ -190,7 +190,8 @@ class OrderEntry:
             self._broker.check_taking_orders()
             with await self._risk.admit_change(order, change) as admission:
                 admission.confirm()
-                return await self._broker.modify_order(order_id, change)
+                # It may have to wait for another change of the order, and the mode may change meanwhile.
+                return await self._broker.modify_order(order_id, change, before_send=admission.check)
 
     async def cancel(self, order_id: str, *, by: Caller) -> Order:
         """See `Broker.cancel_order`."""

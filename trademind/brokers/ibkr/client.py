@@ -256,8 +256,10 @@ class IBKRBroker:
     async def preview_order(self, request: OrderRequest) -> OrderPreview:
         return await self._orders.preview(request)
 
-    async def modify_order(self, order_id: str, change: OrderChange) -> Order:
-        return await self._orders.modify(order_id, change)
+    async def modify_order(
+        self, order_id: str, change: OrderChange, *, before_send: Callable[[], None] | None = None
+    ) -> Order:
+        return await self._orders.modify(order_id, change, before_send=before_send)
 
     async def cancel_order(self, order_id: str) -> Order:
         return await self._orders.cancel(order_id)

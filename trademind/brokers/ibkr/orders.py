@@ -165,21 +165,28 @@ class Orders:
 
     # Changing ----------------------------------------------------------------------------------
 
-    async def modify(self, order_id: str, change: OrderChange) -> Order:
+    async def modify(
+        self, order_id: str, change: OrderChange, *, before_send: Callable[[], None] | None = None
+    ) -> Order:
         """See `Broker.modify_order`."""
-        return await asyncio.shield(self._command(self._modify(order_id, change), f"modify {order_id}"))
+        modifying = self._modify(order_id, change, before_send)
+        return await asyncio.shield(self._command(modifying, f"modify {order_id}"))
 
-    async def _modify(self, order_id: str, change: OrderChange) -> Order:
+    async def _modify(
+        self, order_id: str, change: OrderChange, before_send: Callable[[], None] | None
+    ) -> Order:
         self._working(order_id)
         # One change of an order at a time: the second has to start from what the first has made of it.
         async with self._changing.setdefault(order_id, asyncio.Lock()):
             try:
-                return await self._modify_alone(order_id, change)
+                return await self._modify_alone(order_id, change, before_send)
             finally:
                 if self._known(order_id).status.is_done:
                     self._changing.pop(order_id, None)
 
-    async def _modify_alone(self, order_id: str, change: OrderChange) -> Order:
+    async def _modify_alone(
+        self, order_id: str, change: OrderChange, before_send: Callable[[], None] | None
+    ) -> Order:
         contract = self._working(order_id)[0].contract
         details = await self._contracts.qualify(
             ContractQuery(con_id=contract.con_id, exchange=contract.exchange or "SMART")
@@ -198,6 +205,8 @@ class Orders:
         def send() -> None:
             # It may have ended while this waited for its turn; and one that is done must not be sent.
             self._working(order_id)
+            if before_send is not None:
+                before_send()
             session.ib.client.placeOrder(order.ib_order_id, ib_contract, ib_order)
 
         waiter = Waiter(order.id, is_changed, _REFUSES_CHANGE)
