@@ -129,7 +129,8 @@ async def test_a_group_that_is_cancelled_before_its_release_is_not_placed(
     proxy.from_gateway[5] = hold_the_preview
     placing = Tasks().spawn(place_bracket(broker, client_order_id="b"), name="place", expected=Exception)
     await until(lambda: held)
-    await broker.cancel_order("b:tp")
+    cancelled = await broker.cancel_order("b:tp")
+    assert cancelled.status is OrderStatus.CANCELED
     proxy.say(*held[0])
     with pytest.raises(OrderNotWorking):
         await placing

@@ -45,6 +45,10 @@ class Target:
             raise Invalid(errors)
         return cls(exactly, request)
 
+    def could_have_asked(self, request: OrderRequest) -> bool:
+        """Are the terms of an order those that this target's order has, whatever was missing then?"""
+        return replace(self.terms, side=request.side, quantity=request.quantity) == request
+
     def order_from(self, standing: "Standing") -> OrderRequest | None:
         """The order that is missing; None where the target is reached, or will be by what works already.
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
-from trademind.domain import Order, Standing, Target
-from trademind.errors import Conflict, TradeMindError
-from trademind.journal import Journal
+from trademind.domain import Order, OrderRequest, OrderStatus, Standing, Target
+from trademind.errors import Conflict, DuplicateOrder, TradeMindError
+from trademind.journal import Intent, Journal
 from trademind.trading.audit import Caller
 from trademind.trading.entry import OrderEntry, Placed
 
@@ -54,10 +54,9 @@ class Targets:
         self._broker.check_taking_orders()
         contract = (await self._broker.qualify(target.terms.query)).contract
         async with self._locks.holding(str(contract.con_id)):
-            if (key := target.terms.client_order_id) is not None:
-                earlier = await self._journal.reading.intent(key)
-                if earlier is not None:
-                    return await self._again(target, key)
+            key = target.terms.client_order_id
+            if key is not None and (earlier := await self._journal.reading.intent(key)) is not None:
+                return await self._again(target, key, earlier)
             if cancel_working:
                 await self._cancel_working(contract.con_id, by)
             standing = await self._standing(target)
@@ -65,13 +64,21 @@ class Targets:
             placed = None if request is None else await self._entry.place(request, by=by)
             return Reached(target, standing, placed)
 
-    async def _again(self, target: Target, key: str) -> Reached:
-        """The key has placed something before: that is what it stands for."""
+    async def _again(self, target: Target, key: str, earlier: Intent) -> Reached:
+        """The key has placed something before: that is what it stands for.
+
+        What was missing then may not be what is missing now, so an order that was never sent is not placed
+        after all.
+        """
+        asked = earlier.asked
+        if not isinstance(asked, OrderRequest) or not target.could_have_asked(asked):
+            raise DuplicateOrder(
+                f"client_order_id {key} belongs to something else; give a new target a new one"
+            )
         order = await self._entry.find(key)
-        standing = await self._standing(target)
-        if order.contract.con_id != standing.contract.con_id:
-            raise Conflict(f"client_order_id {key} belongs to an order of {order.contract.symbol}")
-        return Reached(target, standing, Placed((order,), is_new=False))
+        if order.status is OrderStatus.NEVER_SENT:
+            raise Conflict(f"order {key} was never sent; ask for the target with a new client_order_id")
+        return Reached(target, await self._standing(target), Placed((order,), is_new=False))
 
     async def _standing(self, target: Target) -> Standing:
         contract = (await self._broker.qualify(target.terms.query)).contract

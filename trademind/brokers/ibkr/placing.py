@@ -60,6 +60,8 @@ class Placing:
         self._clock = clock
         self._own_client_id = own_client_id
         self._waiters = waiters
+        self._held: set[str] = set()
+        """Orders of groups that the gateway holds back until the group is released."""
         self.is_draining = False
         """The program is about to end: nothing new is sent."""
 
@@ -67,6 +69,11 @@ class Placing:
         """Raises `ShuttingDown` where nothing new is sent any more."""
         if self.is_draining:
             raise ShuttingDown("the server is stopping and takes no new orders. Nothing was sent.")
+
+    def is_held_back(self, order_id: str) -> bool:
+        """Is it at the gateway, but not at work until its group is released? To withdraw it, it is enough to
+        end it in the book: then the group is not released, and is withdrawn."""
+        return order_id in self._held
 
     def check_session(self) -> Session:
         """The session, where it may be traded with. Raises what there is to say instead."""
@@ -231,10 +238,12 @@ class Placing:
         self._check_turn(*group.keys)
         session = self._session()
         orders = [self._number(session, key) for key in group.keys]
+        self._held.update(group.keys)
         try:
             for order, leg in zip(orders, group.legs, strict=True):
                 self._transmit(session, order, self._ib_leg(group, leg, order, is_held=True))
         except ConnectionLost:
+            self._held.difference_update(group.keys)
             for order in orders:
                 self._book.number(order, None)
             raise
@@ -243,6 +252,7 @@ class Placing:
         """Every one has been taken: place them. Raises what has come between."""
         self._check_turn(*group.keys)
         session = self._session()
+        self._held.difference_update(group.keys)
         for key, leg in zip(group.keys, group.legs, strict=True):
             if key in released:
                 order = self._known(key)
@@ -262,8 +272,9 @@ class Placing:
         """Take back what was staged, none of which has been placed. Where the connection is lost, so is what
         was staged in it, and the keys are free again."""
         status = OrderStatus.CANCELED if session.end_reason is None else OrderStatus.NEVER_SENT
+        self._held.difference_update(keys)
         for key in keys:
-            if not self._known(key).status.is_done:
+            if self._known(key).status is not OrderStatus.REJECTED:
                 self._post_cancel(session, key)
         self._give_up(keys, status, f"its group was not placed: {error.detail}")
 
