@@ -222,6 +222,18 @@ async def test_an_order_that_is_good_till_a_time_is_so_at_the_gateway(
         await broker.place_order(resting(tif="GTD", good_till=end - timedelta(hours=4)))
 
 
+async def test_fractions_are_traded_where_the_contract_allows_them(broker: IBKRBroker) -> None:
+    bitcoin = {"symbol": "BTC", "sec_type": "CRYPTO", "exchange": "PAXOS"}
+    bought = await broker.place_order(order(**bitcoin, quantity="0.00012345"))
+    assert (bought.status, bought.filled_quantity) == (OrderStatus.FILLED, Decimal("0.00012345"))
+    (held,) = await broker.get_positions()
+    assert held.quantity == Decimal("0.00012345")
+    with pytest.raises(Invalid, match=r"steps of 0\.00000001$"):
+        await broker.place_order(order(**bitcoin, quantity="0.000000001"))
+    with pytest.raises(Invalid, match=r"AAPL trades in steps of 1$"):
+        await broker.place_order(order(quantity="0.5"))
+
+
 async def test_orders_of_other_clients_are_listed_as_external_and_are_not_ours_to_cancel(
     broker: IBKRBroker, gateway: PaperGatewayServer
 ) -> None:
