@@ -24,7 +24,7 @@ class ExecutionFilter(In):
     page_token: PageToken = None
 
 
-@router.get("", responses=problems(404, 422, 503))
+@router.get("", responses=problems(422, 503))
 async def list_executions(
     broker: BrokerDep, journal: JournalDep, wanted: Annotated[ExecutionFilter, Query()]
 ) -> ExecutionsPage:

@@ -56,7 +56,7 @@ async def positions(broker: BrokerDep) -> PositionsOut:
     response_description="The closing order has been placed",
     responses={
         200: {"model": ReachedOut, "description": "There is nothing to close"},
-        **problems(404, 409, 422, 502, 503, 504),
+        **problems(404, 409, 422, 423, 429, 502, 503, 504),
     },
 )
 async def close_position(
