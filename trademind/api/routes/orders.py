@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import Field
 
 from trademind.api.deps import BrokerDep, CallerDep, OrderEntryDep, TargetsDep, as_of
 from trademind.api.paging import Limit, PageToken, Position, newest_first
@@ -43,7 +44,9 @@ IdempotencyKey = Annotated[str | None, Header(description="Another way to give `
 
 
 class CancelAll(In):
-    everywhere: bool = False
+    everywhere: bool = Field(
+        default=False, description="IB's global cancel: every order of the login, whoever has placed it."
+    )
 
 
 @router.post(

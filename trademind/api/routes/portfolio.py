@@ -17,7 +17,9 @@ router = APIRouter(prefix="/api/portfolio", tags=["portfolio"])
 
 
 class Closing(In):
-    cancel_working: bool = False
+    cancel_working: bool = Field(
+        default=False, description="Cancel this server's working orders in the instrument first."
+    )
 
 
 def add_account_route(app: FastAPI) -> None:
