@@ -7,7 +7,6 @@ one that IB never got is placed when it is asked for again. Nothing is ever plac
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
@@ -21,6 +20,7 @@ from trademind.domain import (
     OrderRequest,
     OrderStatus,
 )
+from trademind.domain.orders import new_key
 from trademind.errors import DuplicateOrder, OrderNotFound, TradeMindError, Unavailable
 from trademind.journal import Intent, Journal, OrderChanged, StoredEvent
 from trademind.journal.records import ORDER_CHANGE
@@ -77,11 +77,11 @@ class OrderEntry:
             DuplicateOrder: the key belongs to other terms.
             TradeMindError: as `Broker.place_order`.
         """
-        return await self._once(replace(request, client_order_id=request.client_order_id or _new_key()), by)
+        return await self._once(replace(request, client_order_id=request.client_order_id or new_key()), by)
 
     async def place_group(self, group: OrderGroup, *, by: Caller) -> Placed:
         """Place a group, all of it or nothing, or find the one that its key has made. Raises as `place`."""
-        return await self._once(group.with_key(group.client_order_id or _new_key()), by)
+        return await self._once(group.with_key(group.client_order_id or new_key()), by)
 
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """See `Broker.preview_order`."""
@@ -222,8 +222,3 @@ class OrderEntry:
                 raise
             is_open = known.perm_id is None and not known.status.is_done
             return replace(known, status=OrderStatus.UNKNOWN) if is_open else known
-
-
-def _new_key() -> str:
-    """A key for what its sender has given none."""
-    return f"tm-{uuid4().hex[:24]}"

@@ -9,7 +9,6 @@ import copy
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 import ib_async
 
@@ -35,6 +34,7 @@ from trademind.domain import (
     OrderStatus,
     OrderType,
 )
+from trademind.domain.orders import new_key
 from trademind.errors import (
     CancelRejected,
     Conflict,
@@ -323,11 +323,6 @@ class Orders:
     async def close(self) -> None:
         """Let the commands under way end: with the connection closed each has been told so."""
         await self._tasks.finish(grace=1)
-
-
-def new_key() -> str:
-    """A client order id for an order whose sender gave none."""
-    return f"tm-{uuid4().hex[:24]}"
 
 
 def _apply(change: OrderChange, order: Order, ib_order: ib_async.Order) -> None:
