@@ -128,7 +128,9 @@ def place(
         str | None, typer.Option(help="With an exit at this limit price: a bracket.")
     ] = None,
     stop_loss: Annotated[str | None, typer.Option(help="With an exit at this stop price: a bracket.")] = None,
-    tif: Annotated[str, typer.Option(help="DAY, GTC, IOC or GTD.")] = "DAY",
+    tif: Annotated[
+        str | None, typer.Option(help="DAY, GTC, IOC or GTD; DAY if left out, GTD with --good-till.")
+    ] = None,
     good_till: Annotated[
         str | None, typer.Option(help="When it ends, with --tif GTD, such as 2026-01-31T21:00:00Z.")
     ] = None,
@@ -161,7 +163,7 @@ def place(
         "order_type": "TRAIL" if trail else _ORDER_TYPES[limit is not None, stop is not None],
         "limit_price": limit,
         "stop_price": stop,
-        "tif": tif,
+        "tif": tif or ("DAY" if good_till is None else "GTD"),
         "good_till": good_till,
         "sec_type": sec_type,
         "exchange": exchange or ("IDEALPRO" if sec_type.upper() == "CASH" else "SMART"),
@@ -245,6 +247,25 @@ def target(
             _show(reached["order"], as_json)
         if reached["still_working"] and not as_json:
             typer.echo(f"still working: {', '.join(reached['still_working'])}")
+
+
+@app.command("cancel-all")
+def cancel_all(
+    everywhere: Annotated[
+        bool,
+        typer.Option("--everywhere", help="Every order of the login: of other programs and by hand, too."),
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for every working order of this server to be cancelled."""
+    with reporting(as_json), Server(url) as server:
+        query = "?everywhere=true" if everywhere else ""
+        found = server.send("DELETE", f"/api/orders{query}")
+        if as_json:
+            print_json(found)
+        else:
+            print_table(_COLUMNS, map(_row, found["orders"]))
 
 
 @app.command()

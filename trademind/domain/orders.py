@@ -240,9 +240,9 @@ class OrderRequest:
         return (self.client_order_id,) if self.client_order_id else ()
 
     @property
-    def queries(self) -> tuple[ContractQuery, ...]:
-        """The contracts that it trades: as of a group."""
-        return (self.query,)
+    def requests(self) -> tuple["OrderRequest", ...]:
+        """The orders it asks for: as of a group."""
+        return (self,)
 
     def _read_good_till(self) -> list[tuple[str, str]]:
         moment: object = self.good_till

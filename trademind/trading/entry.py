@@ -103,6 +103,8 @@ class OrderEntry:
     async def _place(self, asked: OrderRequest | OrderGroup, intent: Intent) -> Placed:
         try:
             self._broker.check_taking_orders()
+            for request in asked.requests:
+                await self._broker.check_order(request)
             admission = await self._admit(asked)
         except TradeMindError:
             # Nothing is written down of what cannot be sent; but the key may have made its order before.
@@ -115,9 +117,6 @@ class OrderEntry:
                 if made := await self._made_by(asked, intent, earlier):
                     return Placed(made, is_new=False)
                 await self._begin_anew(asked.keys)
-            # What else may take its time comes before the last look at the mode: from here it is only sent.
-            for query in asked.queries:
-                await self._broker.qualify(query)
             admission.confirm()
             if isinstance(asked, OrderGroup):
                 return Placed(await self._broker.place_group(asked), is_new=True)

@@ -41,6 +41,7 @@ async def list_executions(
     else:
         stored = await journal.reading.executions(
             order_id=wanted.order_id,
+            account_id=broker.session.account_id,
             since=wanted.since,
             until=wanted.until,
             limit=wanted.limit,

@@ -104,6 +104,10 @@ class Orders:
         group = group.with_key(group.client_order_id or new_key())
         return await self._once(group, group.keys, lambda: self._new.place_group(group))
 
+    async def check(self, request: OrderRequest) -> None:
+        """See `Broker.check_order`."""
+        await self._new.check(request)
+
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """See `Broker.preview_order`."""
         return await self._new.preview(request)
@@ -257,6 +261,9 @@ class Orders:
         """See `Broker.cancel_everything`."""
         session = self._session()
         session.check_trading()
+        for order in self._book.orders():  # IB cancels what it has; the rest would be sent afterwards
+            if order.is_queued or self._new.is_held_back(order.id):
+                await self.cancel(order.id)
         await session.requests.command(Priority.CANCEL, lambda: session.ib.client.reqGlobalCancel())
 
     # What both need ----------------------------------------------------------------------------
