@@ -13,8 +13,16 @@ from tests.brokers.test_faults import until
 from tests.proxy import Proxy
 from trademind import IBKRBroker, OrderChange, OrderStatus
 from trademind.aio import Tasks
+from trademind.brokers.ibkr import pacing
 from trademind.domain import Order, OrderClass, OrderGroup, StopLoss, bracket
-from trademind.errors import ConnectionLost, DuplicateOrder, Invalid, OrderNotWorking, OrderRejected
+from trademind.errors import (
+    ConnectionLost,
+    DuplicateOrder,
+    Invalid,
+    OrderNotWorking,
+    OrderRejected,
+    TradingHalted,
+)
 from trademind.gateway.server import PaperGatewayServer
 
 FAR = Decimal(1000)
@@ -129,7 +137,8 @@ async def test_a_group_that_is_cancelled_before_its_release_is_not_placed(
     proxy.from_gateway[5] = hold_the_preview
     placing = Tasks().spawn(place_bracket(broker, client_order_id="b"), name="place", expected=Exception)
     await until(lambda: held)
-    await broker.cancel_order("b:tp")
+    cancelled = await broker.cancel_order("b:tp")
+    assert cancelled.status is OrderStatus.CANCELED
     proxy.say(*held[0])
     with pytest.raises(OrderNotWorking):
         await placing
@@ -219,6 +228,18 @@ async def test_an_order_that_is_good_till_a_time_is_so_at_the_gateway(
     assert at_work.ticket.good_till == end
     with pytest.raises(Invalid, match="over already"):
         await broker.place_order(resting(tif="GTD", good_till=end - timedelta(hours=4)))
+
+
+async def test_fractions_are_traded_where_the_contract_allows_them(broker: IBKRBroker) -> None:
+    bitcoin = {"symbol": "BTC", "sec_type": "CRYPTO", "exchange": "PAXOS"}
+    bought = await broker.place_order(order(**bitcoin, quantity="0.00012345"))
+    assert (bought.status, bought.filled_quantity) == (OrderStatus.FILLED, Decimal("0.00012345"))
+    (held,) = await broker.get_positions()
+    assert held.quantity == Decimal("0.00012345")
+    with pytest.raises(Invalid, match=r"steps of 0\.00000001$"):
+        await broker.place_order(order(**bitcoin, quantity="0.000000001"))
+    with pytest.raises(Invalid, match=r"AAPL trades in steps of 1$"):
+        await broker.place_order(order(quantity="0.5"))
 
 
 async def test_orders_of_other_clients_are_listed_as_external_and_are_not_ours_to_cancel(
@@ -315,3 +336,54 @@ async def test_a_contract_by_two_names_has_to_be_one(broker: IBKRBroker, gateway
         await broker.place_order(order(symbol="MSFT", con_id=aapl))
     assert gateway.core.exchange.executions() == []
     assert (await broker.place_order(order(symbol="aapl", con_id=aapl))).status is OrderStatus.FILLED
+
+
+async def test_the_exits_of_another_clients_bracket_are_known_as_such(
+    broker: IBKRBroker, gateway: PaperGatewayServer
+) -> None:
+    """Taken out: the parent in `OrderReport`; a target takes them for orders that will fill."""
+    async with IBKRBroker(port=gateway.port, client_id=77) as other:
+        group = bracket(order(), take_profit=FAR, stop_loss=StopLoss(stop_price=NEAR_NOTHING))
+        await other.place_group(group)
+        await broker.reconcile()
+        exits = await broker.get_orders(working=True)
+        assert [each.external for each in exits] == [True, True]
+        assert all(each.parent_id for each in exits)
+
+
+async def test_the_global_cancel_withdraws_what_waits_for_its_turn(
+    gateway: PaperGatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out: the look for queued orders in `cancel_everything`; they are sent afterwards."""
+    monkeypatch.setattr(pacing, "WINDOW", 2.0)
+    async with IBKRBroker(port=gateway.port, max_requests_per_second=12) as broker:
+        await broker.qualify(order().query)
+        tasks = Tasks()
+        placing = [
+            tasks.spawn(
+                broker.place_order(resting(client_order_id=f"k{n}")), name="place", expected=Exception
+            )
+            for n in range(12)
+        ]
+        await until(lambda: sum(each.is_queued for each in broker._book.orders()) > 5)
+        await broker.cancel_everything()
+        await asyncio.gather(*placing, return_exceptions=True)
+        await asyncio.sleep(2.5)  # more than a window: what was queued would have had its turn
+        assert on_the_exchange(gateway) == []
+        assert all(each.status.is_done for each in await broker.get_orders())
+
+
+async def test_what_is_said_before_the_release_holds_the_group(
+    broker: IBKRBroker, gateway: PaperGatewayServer
+) -> None:
+    """As when positions may only be reduced since a moment ago."""
+
+    def refuse() -> None:
+        assert len(on_the_exchange(gateway)) == 2  # staged
+        raise TradingHalted("not any more")
+
+    group = bracket(order(client_order_id="b"), take_profit=FAR)
+    with pytest.raises(TradingHalted):
+        await broker.place_group(group, before_release=refuse)
+    await until(lambda: not on_the_exchange(gateway))
+    assert gateway.core.exchange.executions() == []

@@ -54,6 +54,7 @@ def missing(target: int, positions: list[Position], orders: list[Order]) -> Deci
         (0, [held(100)], [working("SELL", 100, parent_id="entry")], -100),
         (0, [held(100)], [working("SELL", 100, oca_group="g"), working("SELL", 100, 2, oca_group="g")], -100),
         (100, [held(40)], [working("BUY", 60, status=OrderStatus.CANCELED)], 60),
+        (100, [held(40)], [working("BUY", 60, status=OrderStatus.UNKNOWN)], 60),
     ],
 )
 def test_what_is_missing(target: int, positions: list[Position], orders: list[Order], expected: int) -> None:
@@ -62,7 +63,7 @@ def test_what_is_missing(target: int, positions: list[Position], orders: list[Or
 
 def test_an_order_of_unknown_outcome_makes_the_answer_unknown() -> None:
     with pytest.raises(Conflict, match="key1"):
-        missing(100, [], [working("BUY", 100, status=OrderStatus.UNKNOWN)])
+        missing(100, [], [working("BUY", 100, status=OrderStatus.UNKNOWN, perm_id=None)])
 
 
 def test_an_order_that_leads_beyond_the_target_is_in_the_way() -> None:

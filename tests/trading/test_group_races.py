@@ -15,7 +15,7 @@ from tests.proxy import Proxy
 from tests.trading.test_entry import BY, open_desk
 from trademind.aio import Tasks
 from trademind.domain import OrderChange, OrderGroup, OrderStatus, StopLoss, bracket
-from trademind.errors import DuplicateOrder, OrderNotWorking, TradingHalted
+from trademind.errors import DuplicateOrder, OrderNotWorking, TradeMindError, TradingHalted
 from trademind.gateway.server import PaperGatewayServer
 from trademind.trading import earlier
 from trademind.trading.entry import Placed
@@ -54,16 +54,17 @@ def hold(proxy: Proxy, message: int, *, without: str = "") -> list[list[str]]:
 
 
 async def test_a_halt_holds_what_is_staged(gateway: PaperGatewayServer, proxy: Proxy, tmp_path: Path) -> None:
-    """Taken out: `before_release`; the bracket is placed and fills after the halt was answered."""
+    """Taken out: what `Risk.halt` withdraws, and `before_release`; the bracket is placed and fills after the
+    halt was answered."""
     async with open_desk(proxy.port, tmp_path) as desk:
         judged = hold(proxy, 5, without="key")
         placing = Tasks().spawn(
-            desk.entry.place_group(protected("key"), by=BY), name="place", expected=TradingHalted
+            desk.entry.place_group(protected("key"), by=BY), name="place", expected=TradeMindError
         )
         await until(lambda: judged)
         await desk.risk.halt("enough", by=BY)
         proxy.say(*judged[0])
-        with pytest.raises(TradingHalted):
+        with pytest.raises((TradingHalted, OrderNotWorking)):
             await placing
         await until(lambda: not on_the_exchange(gateway))
         assert gateway.core.exchange.executions() == []

@@ -13,12 +13,13 @@ import pytest
 
 from tests.brokers.test_client import order, resting
 from tests.brokers.test_faults import until
+from tests.proxy import Proxy
 from tests.trading.test_entry import BY, Desk, intent_of, open_desk, placed_at
 from tests.trading.test_entry import gateway as gateway  # a fixture
 from trademind import OrderChange, OrderStatus
 from trademind.aio import Tasks
 from trademind.clock import ManualClock, SystemClock
-from trademind.domain import Order, OrderRequest, RiskLimits, TradingMode
+from trademind.domain import Order, OrderRequest, RiskLimits, TradingMode, bracket
 from trademind.errors import (
     Conflict,
     ContractNotFound,
@@ -416,3 +417,29 @@ async def test_hours_that_are_over_are_asked_for_again(gateway: PaperGatewayServ
         with pytest.raises(RiskLimitExceeded, match="is not known"):
             await risk.admit(order())
         assert await desk.broker.qualify(order().query) is not before
+
+
+async def test_a_halt_withdraws_a_group_that_is_held_back(
+    gateway: PaperGatewayServer, tmp_path: Path
+) -> None:
+    """Taken out: groups in `_is_on_its_way`; the group is released after the halt was answered."""
+    async with Proxy(gateway.port) as proxy, open_desk(proxy.port, tmp_path) as desk:
+        held: list[list[str]] = []
+
+        def hold_the_preview(fields: list[str]) -> list[str] | None:
+            if any(field.startswith("b") for field in fields):
+                return fields
+            held.append(fields)
+            return None
+
+        proxy.from_gateway[5] = hold_the_preview
+        group = bracket(order(client_order_id="b"), take_profit=Decimal(1000))
+        placing = Tasks().spawn(desk.entry.place_group(group, by=BY), name="place", expected=Exception)
+        await until(lambda: held)
+        await desk.risk.halt("now", by=BY)
+        proxy.say(*held[0])
+        with pytest.raises(OrderNotWorking):
+            await placing
+        assert [desk.known(key).status for key in ("b", "b:tp")] == [OrderStatus.CANCELED] * 2
+        await until(lambda: not gateway.core.exchange.staged())
+        assert placed_at(gateway) == 0

@@ -45,6 +45,10 @@ class Target:
             raise Invalid(errors)
         return cls(exactly, request)
 
+    def could_have_asked(self, request: OrderRequest) -> bool:
+        """Are the terms of an order those that this target's order has, whatever was missing then?"""
+        return replace(self.terms, side=request.side, quantity=request.quantity) == request
+
     def order_from(self, standing: "Standing") -> OrderRequest | None:
         """The order that is missing; None where the target is reached, or will be by what works already.
 
@@ -90,8 +94,9 @@ class Standing:
         con_id = contract.con_id
         held = sum((p.quantity for p in positions if p.contract.con_id == con_id), Decimal(0))
         ours = [order for order in orders if order.contract.con_id == con_id and not order.status.is_done]
-        unknown = tuple(order for order in ours if order.status is OrderStatus.UNKNOWN)
         known = [order for order in ours if order.status is not OrderStatus.UNKNOWN]
+        # One that IB has acknowledged once and lists no longer has ended, however that was.
+        unknown = tuple(order for order in ours if order not in known and order.perm_id is None)
         moving = tuple(order for order in known if _moves(order))
         return cls(contract, held, moving, tuple(o for o in known if o not in moving), unknown)
 

@@ -5,6 +5,7 @@ accepted, filled, cancelled, or never sent. A process may have died at any momen
 order is nothing unusual: it was written down, and the wire may or may not have seen it.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trademind.domain import Contract, Order, OrderGroup, OrderStatus
@@ -15,16 +16,17 @@ RECENT = timedelta(days=1)
 
 
 async def known_orders(journal: Journal, client_id: int, now: datetime) -> list[Order]:
-    """Orders of this client id as they stood last: those that were working, and the day's that were done."""
+    """Orders as they stood last: those that were working, whoever has placed them, and those of this client
+    id that were done today. To another client id belongs what was placed before this one was set, too."""
     orders: list[Order] = []
     for working in (True, False):
         before = None
         while True:
             page = await journal.reading.orders(working=working, before=before)
             orders += [
-                order
+                replace(order, external=order.external or order.client_id != client_id)
                 for order in page.items
-                if order.client_id == client_id and (working or now - order.updated_at < RECENT)
+                if working or (order.client_id == client_id and now - order.updated_at < RECENT)
             ]
             before = page.next
             is_past = not working and page.items and now - page.items[-1].updated_at >= RECENT

@@ -249,7 +249,7 @@ class Risk:
         wanted: list[Order] = []
         try:
             working = await self._broker.get_orders(working=True)
-            wanted = [o for o in working if not o.external and (everything or o.is_queued)]
+            wanted = [o for o in working if not o.external and (everything or _is_on_its_way(o))]
             if everything:
                 await self._broker.cancel_all_orders()
             for order in () if everything else wanted:
@@ -318,6 +318,11 @@ class Risk:
         if key == _STATE_KEY:
             return _STATE.dump(self._state)
         return None if self._changed is None else _LIMITS.dump(self._changed)
+
+
+def _is_on_its_way(order: Order) -> bool:
+    """Has it not been sent, or is it one of a group that may still be held back at the gateway?"""
+    return order.is_queued or (order.group_id is not None and order.status is OrderStatus.PENDING_SUBMIT)
 
 
 def _told(state: TradingState) -> tuple[str, str, str]:

@@ -7,10 +7,10 @@ from typing import Final
 from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
-from trademind.domain import Order, OrderStatus, Standing, Target
-from trademind.errors import Conflict, OrderNotFound, TradeMindError
-from trademind.journal import Journal
-from trademind.trading.audit import Caller
+from trademind.domain import Order, OrderRequest, OrderStatus, Standing, Target
+from trademind.errors import Conflict, DuplicateOrder, OrderNotFound, TradeMindError
+from trademind.journal import Intent, Journal
+from trademind.trading.audit import Auditor, Caller
 from trademind.trading.entry import OrderEntry, Placed
 from trademind.trading.exposure import CROSSING, just_filled, untold
 
@@ -42,6 +42,7 @@ class Targets:
         self._journal = journal
         self._entry = entry
         self._clock = clock
+        self._audit = Auditor(journal)
         self._locks = KeyedLocks()
 
     async def reach(self, target: Target, *, cancel_working: bool = False, by: Caller) -> Reached:
@@ -59,13 +60,25 @@ class Targets:
                 and of whose fill IB has not told.
             TradeMindError: as `OrderEntry.place`.
         """
+        with self._audit.command(
+            by,
+            "reach_target",
+            target.terms.client_order_id,
+            {
+                "symbol": target.terms.symbol,
+                "con_id": target.terms.con_id,
+                "target_quantity": str(target.quantity),
+            },
+        ):
+            return await self._reach(target, cancel_working, by)
+
+    async def _reach(self, target: Target, cancel_working: bool, by: Caller) -> Reached:
         self._broker.check_taking_orders()
         contract = (await self._broker.qualify(target.terms.query)).contract
         async with self._locks.holding(str(contract.con_id)):
-            if (key := target.terms.client_order_id) is not None:
-                earlier = await self._journal.reading.intent(key)
-                if earlier is not None and (reached := await self._again(target, key)) is not None:
-                    return reached
+            key = target.terms.client_order_id
+            if key is not None and (earlier := await self._journal.reading.intent(key)) is not None:
+                return await self._again(target, key, earlier)
             if cancel_working:
                 await self._cancel_working(contract.con_id, by)
             await self._see_fills(contract.con_id)
@@ -74,18 +87,24 @@ class Targets:
             placed = None if request is None else await self._entry.place(request, by=by)
             return Reached(target, standing, placed)
 
-    async def _again(self, target: Target, key: str) -> Reached | None:
-        """The key has placed something before: that is what it stands for. None where IB never got it."""
+    async def _again(self, target: Target, key: str, earlier: Intent) -> Reached:
+        """The key has placed something before: that is what it stands for.
+
+        What was missing then may not be what is missing now, so an order that was never sent is not placed
+        after all.
+        """
+        asked = earlier.asked
+        if not isinstance(asked, OrderRequest) or not target.could_have_asked(asked):
+            raise DuplicateOrder(
+                f"client_order_id {key} belongs to something else; give a new target a new one"
+            )
         try:
             order = await self._entry.find(key)
-        except OrderNotFound:  # it was refused before it was sent
-            return None
-        if order.status is OrderStatus.NEVER_SENT:
-            return None
-        standing = await self._standing(target)
-        if order.contract.con_id != standing.contract.con_id:
-            raise Conflict(f"client_order_id {key} belongs to an order of {order.contract.symbol}")
-        return Reached(target, standing, Placed((order,), is_new=False))
+        except OrderNotFound:
+            order = None
+        if order is None or order.status is OrderStatus.NEVER_SENT:
+            raise Conflict(f"order {key} was never sent; ask for the target with a new client_order_id")
+        return Reached(target, await self._standing(target), Placed((order,), is_new=False))
 
     async def _standing(self, target: Target) -> Standing:
         contract = (await self._broker.qualify(target.terms.query)).contract

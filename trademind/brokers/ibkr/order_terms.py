@@ -63,9 +63,9 @@ def has_terms(order: Order, change: OrderChange) -> bool:
 def _check_increments(details: ContractDetails, quantity: Decimal, prices: dict[str, Decimal | None]) -> None:
     symbol, errors = details.contract.symbol, []
     if quantity % details.size_increment:
-        errors.append(("quantity", f"{symbol} trades in steps of {details.size_increment}"))
+        errors.append(("quantity", f"{symbol} trades in steps of {details.size_increment:f}"))
     for name, price in prices.items():
         if price is not None and price % details.min_tick:
-            errors.append((name, f"{symbol} is priced in steps of {details.min_tick}"))
+            errors.append((name, f"{symbol} is priced in steps of {details.min_tick:f}"))
     if errors:
         raise Invalid(errors)

@@ -60,10 +60,11 @@ class Placing:
         self._clock = clock
         self._own_client_id = own_client_id
         self._waiters = waiters
+        self._held: dict[str, bool] = {}
+        """Orders of groups that the gateway holds back until the group is released, and whether a cancel of
+        them was asked for."""
         self.is_draining = False
         """The program is about to end: nothing new is sent."""
-        self._staged: dict[str, bool] = {}
-        """Orders that are held back at the gateway, and whether a cancel of them was asked for."""
 
     def check_taking(self) -> None:
         """Raises `ShuttingDown` where nothing new is sent any more."""
@@ -71,15 +72,14 @@ class Placing:
             raise ShuttingDown("the server is stopping and takes no new orders. Nothing was sent.")
 
     def withdraw(self, key: str) -> None:
-        """A cancel of the order is on its way. Where its group is staged, it is not released any more: the
+        """A cancel of the order is on its way. Where its group is held back, it is not released any more: the
         release would overtake the answer to the cancel, and leave a part of the group working."""
-        if key in self._staged:
-            self._staged[key] = True
+        if key in self._held:
+            self._held[key] = True
 
     def withdraw_all(self) -> None:
         """A cancel of everything is on its way: as `withdraw`, and what waits for its turn is not sent."""
-        for key in self._staged:
-            self.withdraw(key)
+        self._held = dict.fromkeys(self._held, True)
         for order in self._book.orders():
             if order.is_queued:
                 self._book.give_reason(order, OrderStatus.NEVER_SENT, "withdrawn before it was sent")
@@ -94,7 +94,7 @@ class Placing:
 
     async def place(self, request: OrderRequest) -> tuple[Order]:
         """See `Broker.place_order`. The request has a key."""
-        contract = await self._check(request)
+        contract = await self.check(request)
         session = self.check_session()
         key = str(request.client_order_id)
         self._enter(session, request, contract)
@@ -110,7 +110,7 @@ class Placing:
 
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """See `Broker.preview_order`."""
-        contract = await self._check(request)
+        contract = await self.check(request)
         return await self._preview(self.check_session(), request, contract)
 
     async def _preview(self, session: Session, request: OrderRequest, contract: Contract) -> OrderPreview:
@@ -128,7 +128,7 @@ class Placing:
             state, account_id=session.account_id, source=session.source, as_of=self._clock.now()
         )
 
-    async def _check(self, request: OrderRequest) -> Contract:
+    async def check(self, request: OrderRequest) -> Contract:
         """The contract that is to be traded. Raises what there is to say against the order.
 
         To find the contract may take a round trip: what is true of the session before it may be so no longer
@@ -216,7 +216,7 @@ class Placing:
         They are first staged, which is sent but held back at the gateway. When IB has taken all of them so
         and has judged the first, which follows them on the same way, one step of the loop gives the word.
         """
-        contracts = [await self._check(leg) for leg in group.legs]
+        contracts = [await self.check(leg) for leg in group.legs]
         session = self.check_session()
         keys = group.keys
         for leg, contract, relation in zip(group.legs, contracts, group.relations, strict=True):
@@ -243,7 +243,7 @@ class Placing:
                 raise reason from None
             finally:
                 for key in keys:
-                    self._staged.pop(key, None)
+                    self._held.pop(key, None)
             is_bracket = group.order_class is OrderClass.BRACKET
             await self._acknowledged(session, *answers, entry=keys[0] if is_bracket else None)
         if is_bracket and self._has_ended_empty(keys[0]):
@@ -267,14 +267,14 @@ class Placing:
             for order in orders:
                 self._book.number(order, None)
             raise
-        self._staged |= dict.fromkeys(group.keys, False)
+        self._held |= dict.fromkeys(group.keys, False)
 
     def _release(
         self, group: OrderGroup, released: Sequence[str], before_release: Callable[[], None] | None
     ) -> None:
         """Every one has been taken: place them. Raises what has come between."""
         self._check_turn(*group.keys)
-        if withdrawn := [key for key in group.keys if self._staged[key]]:
+        if withdrawn := [key for key in group.keys if self._held[key]]:
             raise OrderNotWorking(f"order {withdrawn[0]} was withdrawn before it was placed")
         if before_release is not None:
             before_release()
@@ -299,7 +299,7 @@ class Placing:
         was staged in it, and the keys are free again."""
         status = OrderStatus.CANCELED if session.end_reason is None else OrderStatus.NEVER_SENT
         for key in keys:
-            if not self._known(key).status.is_done:
+            if self._known(key).status is not OrderStatus.REJECTED:
                 self._post_cancel(session, key)
         self._give_up(keys, status, f"its group was not placed: {error.detail}")
 
