@@ -56,8 +56,8 @@ class Contract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractQuery:
-    """What a person knows of the contract they want: a con id, a symbol with its circumstances, the exchange's
-    own name for it, or its ISIN. Of a derivative, what is left out may be anything.
+    """What a person knows of the contract they want: a con id, a symbol with its circumstances, a symbol of
+    the exchange's own, or its ISIN. Of a derivative, what is left out may be anything.
 
     Raises:
         Invalid: it names nothing, or a field has an impossible value.

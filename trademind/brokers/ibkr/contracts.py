@@ -12,6 +12,7 @@ from trademind.errors import AmbiguousContract, ContractNotFound, Invalid, Trade
 
 CACHE_SIZE = 10_000
 """Contracts kept; about the number of US stocks, and some 10 MB."""
+NO_SECURITY_DEFINITION = 200
 MAX_CANDIDATES = 50
 """Contracts that are named where several match: of a chain of thousands, enough to see what is missing."""
 
@@ -65,7 +66,10 @@ class Contracts:
 
     def _only_one(self, query: ContractQuery, found: tuple[ContractDetails, ...]) -> ContractDetails:
         if not found:
-            raise ContractNotFound(f"IB knows no {query.sec_type} contract {query.name} in {query.currency}")
+            raise ContractNotFound(
+                f"IB knows no {query.sec_type} contract {query.name} in {query.currency}",
+                ib_code=NO_SECURITY_DEFINITION,
+            )
         if len(found) > 1:
             contracts = [details.contract for details in found]
             candidates = [
