@@ -15,13 +15,16 @@ from trademind.domain import (
     Gap,
     Order,
     OrderChange,
+    OrderGroup,
     OrderRequest,
     OrderStatus,
     OrderType,
     Quote,
     Resumed,
     Side,
+    StopLoss,
     TimeInForce,
+    bracket,
 )
 from trademind.errors import TradeMindError
 
@@ -43,6 +46,7 @@ __all__ = [
     "IBKRBroker",
     "Order",
     "OrderChange",
+    "OrderGroup",
     "OrderRequest",
     "OrderStatus",
     "OrderType",
@@ -50,9 +54,11 @@ __all__ = [
     "Resumed",
     "Settings",
     "Side",
+    "StopLoss",
     "TimeInForce",
     "TradeMindError",
     "__version__",
+    "bracket",
     "create_app",
 ]
 

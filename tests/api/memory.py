@@ -138,6 +138,9 @@ class MemoryBroker:
     def check_taking_orders(self) -> None:
         self._answer()
 
+    async def check_order(self, request: OrderRequest) -> None:
+        self._find(request.query)
+
     def remember(self, orders: Iterable[Order]) -> None:
         self.orders.extend(orders)
 

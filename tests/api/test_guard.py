@@ -145,3 +145,22 @@ async def test_the_document_describes_every_route(client: httpx.AsyncClient) -> 
             problem = operation["responses"]["500"]["content"]["application/problem+json"]["schema"]
             assert problem == {"$ref": "#/components/schemas/Problem"}
     assert (await client.get("/docs")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("post", "/api/orders"),
+        ("post", "/api/orders/target"),
+        ("patch", "/api/orders/{order_id}"),
+        ("delete", "/api/portfolio/positions/{con_id}"),
+    ],
+)
+async def test_whatever_sends_orders_tells_that_limits_halts_and_pacing_may_refuse_it(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"][path][method]
+    refusals = {"403", "404", "409", "422", "423", "429", "502", "503", "504"}
+    assert operation["responses"].keys() >= refusals
+    reads_a_body = {"400", "413", "415"} <= operation["responses"].keys()
+    assert reads_a_body is ("requestBody" in operation)

@@ -13,6 +13,7 @@ from tests.brokers.test_faults import until
 from tests.proxy import Proxy
 from trademind import IBKRBroker, OrderChange, OrderStatus
 from trademind.aio import Tasks
+from trademind.brokers.ibkr import pacing
 from trademind.domain import Order, OrderClass, OrderGroup, StopLoss, bracket
 from trademind.errors import ConnectionLost, DuplicateOrder, Invalid, OrderNotWorking, OrderRejected
 from trademind.gateway.server import PaperGatewayServer
@@ -268,3 +269,38 @@ async def test_orders_of_other_clients_are_listed_as_external_and_are_not_ours_t
         await until(lambda: again.orderStatus.status == "Cancelled")
     finally:
         other.disconnect()
+
+
+async def test_the_exits_of_another_clients_bracket_are_known_as_such(
+    broker: IBKRBroker, gateway: PaperGatewayServer
+) -> None:
+    """Taken out: the parent in `OrderReport`; a target takes them for orders that will fill."""
+    async with IBKRBroker(port=gateway.port, client_id=77) as other:
+        group = bracket(order(), take_profit=FAR, stop_loss=StopLoss(stop_price=NEAR_NOTHING))
+        await other.place_group(group)
+        await broker.reconcile()
+        exits = await broker.get_orders(working=True)
+        assert [each.external for each in exits] == [True, True]
+        assert all(each.parent_id for each in exits)
+
+
+async def test_the_global_cancel_withdraws_what_waits_for_its_turn(
+    gateway: PaperGatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out: the look for queued orders in `cancel_everything`; they are sent afterwards."""
+    monkeypatch.setattr(pacing, "WINDOW", 2.0)
+    async with IBKRBroker(port=gateway.port, max_requests_per_second=12) as broker:
+        await broker.qualify(order().query)
+        tasks = Tasks()
+        placing = [
+            tasks.spawn(
+                broker.place_order(resting(client_order_id=f"k{n}")), name="place", expected=Exception
+            )
+            for n in range(12)
+        ]
+        await until(lambda: sum(each.is_queued for each in broker._book.orders()) > 5)
+        await broker.cancel_everything()
+        await asyncio.gather(*placing, return_exceptions=True)
+        await asyncio.sleep(2.5)  # more than a window: what was queued would have had its turn
+        assert on_the_exchange(gateway) == []
+        assert all(each.status.is_done for each in await broker.get_orders())

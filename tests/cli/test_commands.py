@@ -51,6 +51,7 @@ def test_version_and_help() -> None:
         "positions",
         "orders",
         "order",
+        "reconcile",
         "quote",
         "bars",
         "risk",
@@ -106,6 +107,88 @@ def test_cancel(trademind_: Commands) -> None:
     assert trademind_("order", "cancel", "no/such order").exit_code == 1
 
 
+def test_exits_make_a_bracket(trademind_: Commands) -> None:
+    exits = ("--take-profit", "9999", "--stop-loss", "0.5")
+    placed = trademind_.json("order", "place", "BUY", "1", "MSFT", "--limit", "1", *exits, "--key", "held")
+    assert [(leg["id"], leg["order_type"], leg["parent_id"]) for leg in placed["legs"]] == [
+        ("held:tp", "LMT", "held"),
+        ("held:sl", "STP", "held"),
+    ]
+    assert (placed["legs"][0]["limit_price"], placed["legs"][1]["stop_price"]) == ("9999.00", "0.50")
+    again = trademind_("order", "place", "BUY", "1", "MSFT", "--limit", "1", *exits, "--key", "held")
+    shown = [line.split()[0] for line in again.stdout.splitlines() if "MSFT" in line]
+    assert shown == ["held", "held:tp", "held:sl"]
+    trademind_.json("order", "cancel", "held")
+
+
+@pytest.mark.parametrize(
+    ("distance", "amount", "percent"), [("2.50", "2.50", None), ("1.5%", None, "1.50"), ("5%", None, "5.00")]
+)
+def test_a_trailing_stop_by_amount_or_per_cent(
+    trademind_: Commands, distance: str, amount: str | None, percent: str | None
+) -> None:
+    order = trademind_.json("order", "place", "SELL", "1", "MSFT", "--trail", distance)
+    trademind_.json("order", "cancel", order["id"])
+    assert order["order_type"] == "TRAIL"
+    assert (order["trailing_amount"], order["trailing_percent"]) == (amount, percent)
+
+
+def test_an_order_that_is_good_till_a_time(trademind_: Commands) -> None:
+    until = "2099-01-31T21:00:00Z"
+    terms = ("BUY", "1", "MSFT", "--limit", "1", "--tif", "GTD", "--good-till", until)
+    order = trademind_.json("order", "place", *terms)
+    trademind_.json("order", "cancel", order["id"])
+    assert (order["tif"], order["good_till"]) == ("GTD", until)
+
+
+def test_a_preview_places_nothing(trademind_: Commands) -> None:
+    before = trademind_.json("orders")["orders"]
+    preview = trademind_.json("order", "place", "BUY", "10", "MSFT", "--preview")
+    assert (preview["commission"], preview["commission_currency"]) == ("1.00", "USD")
+    shown = trademind_("order", "place", "BUY", "10", "MSFT", "--preview").stdout
+    assert shown.startswith("commission: 1.00 USD")
+    assert "init_margin" in shown
+    assert trademind_.json("orders")["orders"] == before
+
+
+def test_a_target_is_reached_once(trademind_: Commands) -> None:
+    reached = trademind_.json("order", "target", "JNJ", "10")
+    assert (reached["order"]["side"], reached["order"]["quantity"]) == ("BUY", "10")
+    assert trademind_("order", "target", "JNJ", "10").stdout.startswith("nothing is missing: ")
+    stop = trademind_.json("order", "place", "SELL", "10", "JNJ", "--stop", "1")
+    assert f"still working: {stop['id']}" in trademind_("order", "target", "JNJ", "10").stdout
+    closed = trademind_.json("order", "target", "JNJ", "0", "--cancel-working")
+    assert (closed["order"]["side"], closed["order"]["quantity"]) == ("SELL", "10")
+    assert closed["still_working"] == []
+
+
+def test_a_short_position_is_a_target_behind_two_dashes(server: Running) -> None:
+    options = ["--url", server.banner["url"], "--json"]
+    result = CliRunner().invoke(app, ["order", "target", *options, "XOM", "--", "-5"])
+    order = json.loads(result.stdout)["order"]
+    assert (order["side"], order["quantity"]) == ("SELL", "5")
+
+
+def test_a_target_may_wait_for_its_price(trademind_: Commands) -> None:
+    terms = ("order", "target", "KO", "10", "--limit", "1", "--key", "cheap")
+    assert trademind_.json(*terms)["order"]["limit_price"] == "1.00"
+    reached = trademind_.json("order", "target", "KO", "10")
+    assert (reached["position"], reached["on_its_way"], reached["order"]) == ("0", "10", None)
+    against = trademind_.json("order", "target", "KO", "0", exit_code=1)
+    assert (against["code"], against["orders"]) == ("conflict", ["cheap"])
+    trademind_.json("order", "cancel", "cheap")
+
+
+def test_reconcile(trademind_: Commands) -> None:
+    order = trademind_.json("order", "place", "BUY", "1", "MSFT", "--limit", "1")
+    found = trademind_.json("reconcile")
+    working = trademind_.json("orders", "--status", "working")["orders"]
+    assert (found["working"], found["external"], found["unknown"]) == (len(working), 0, [])
+    said = trademind_("reconcile").stdout
+    assert said == f"{len(working)} orders are working, 0 were placed elsewhere\n"
+    trademind_.json("order", "cancel", order["id"])
+
+
 def test_halt_and_resume(trademind_: Commands) -> None:
     order = trademind_.json("order", "place", "BUY", "1", "MSFT", "--limit", "1")
     assert trademind_.json("risk")["mode"] == "normal"
@@ -139,6 +222,12 @@ def test_market(trademind_: Commands) -> None:
         (("order", "place", "BUY", "1", "NOSUCH"), "contract_not_found"),
         (("order", "place", "BUY", "1", "AAPL", "--limit", "100.001"), None),
         (("order", "place", "BUY", "1000000", "AAPL"), None),
+        (("order", "place", "BUY", "1", "AAPL", "--take-profit", "2", "--stop-loss", "3"), "invalid"),
+        (("order", "place", "BUY", "1", "AAPL", "--take-profit", "999", "--preview"), "invalid"),
+        (("order", "place", "SELL", "1", "AAPL", "--trail", "1.5", "--limit", "100"), "invalid"),
+        (("order", "place", "BUY", "1", "AAPL", "--limit", "1", "--tif", "GTD"), "invalid"),
+        (("order", "target", "AAPL", "many"), "invalid"),
+        (("order", "target", "NOSUCH", "1"), "contract_not_found"),
         (("order", "cancel", "nothing"), "order_not_found"),
         (("quote", "NOSUCH"), "contract_not_found"),
         (("bars", "AAPL", "--size", "1 fortnight"), "invalid"),
@@ -160,6 +249,7 @@ def test_refusals_are_one_line_and_exit_code_1(
     "arguments",
     [
         ("order", "place", "BUY"),
+        ("order", "target", "AAPL"),
         ("orders", "--limit", "0"),
         ("orders", "--status", "asleep"),
         ("quote",),

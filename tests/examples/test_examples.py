@@ -25,11 +25,13 @@ def gateway_port() -> Iterator[int]:
         yield port
 
 
-def output_of(example: str, gateway_port: int) -> str:
+def output_of(example: str, gateway_port: int | None = None, *, server_port: int | None = None) -> str:
     """What it prints; it must end well and complain of nothing."""
+    ports = {"TRADEMIND_IBKR__PORT": gateway_port, "TRADEMIND_SERVER__PORT": server_port}
+    settings = {name: str(port) for name, port in ports.items() if port is not None}
     done = subprocess.run(
         [sys.executable, EXAMPLES / example],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TRADEMIND_IBKR__PORT": str(gateway_port)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
         capture_output=True,
         text=True,
         timeout=30,
@@ -50,6 +52,23 @@ def test_the_stream_tells_of_the_quote_and_the_fill() -> None:
         told = output_of("stream.py", port).splitlines()
     assert any(line.startswith("AAPL ") for line in told)
     assert told[-1] == "BUY 10 AAPL: filled"
+
+
+def test_a_bracket_is_placed_whole() -> None:
+    port = free_port()
+    with running(["trademind", "gateway", "start", "--port", str(port)], port):
+        told = output_of("bracket.py", port).splitlines()
+    assert told[0].startswith("BUY 10 AAPL MKT: ")
+    assert told[1:] == ["SELL 10 AAPL LMT: submitted", "SELL 10 AAPL TRAIL: submitted"]
+
+
+def test_targets_are_reached_once() -> None:
+    port = free_port()
+    with running(["trademind", "server", "start", "--port", str(port)], port, "/readyz"):
+        first = output_of("target.py", server_port=port)
+        second = output_of("target.py", server_port=port)
+    assert first == "AAPL: 0 held, BUY 20 placed\nMSFT: 0 held, BUY 10 placed\n"
+    assert second == "AAPL: 20 held, nothing is missing\nMSFT: 10 held, nothing is missing\n"
 
 
 def test_somebody_elses_app_uses_the_session_by_dependency_injection(gateway_port: int) -> None:

@@ -49,6 +49,15 @@ class Broker(Protocol):
         """Raises what a new order would be refused with at the moment, whatever it asks for."""
         ...
 
+    async def check_order(self, request: OrderRequest) -> None:
+        """Raises what there is to say against an order before it is sent: a contract that there is not, a
+        price between two ticks. Nothing is sent but the question for a contract that is not known yet.
+
+        Raises:
+            Invalid, ContractNotFound, AmbiguousContract, AccountNotFound, Unavailable, NoAnswer.
+        """
+        ...
+
     def remember(self, orders: Iterable[Order]) -> None:
         """Orders of before this process, as they stood last: what has become of those that were not done is
         found out when the session connects."""

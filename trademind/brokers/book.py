@@ -65,6 +65,8 @@ class OrderReport:
     trailing_percent: Decimal | None = None
     good_till: datetime | None = None
     oca_group: str | None = None
+    parent_ib_order_id: int = 0
+    """Of an order that waits for another of its client; 0 where it waits for none."""
 
 
 class Book:
@@ -326,6 +328,7 @@ class Book:
                 tif=report.tif,
                 good_till=report.good_till,
                 oca_group=report.oca_group,
+                parent_id=self._parent_of(report),
                 outside_rth=report.outside_rth,
                 order_ref=report.order_ref,
                 status=OrderStatus.PENDING_SUBMIT,
@@ -354,9 +357,17 @@ class Book:
                 tif=report.tif,
                 good_till=report.good_till or order.good_till,
                 oca_group=report.oca_group or order.oca_group,
+                parent_id=order.parent_id or self._parent_of(report),
                 remaining_quantity=quantity - order.filled_quantity,
             )
         return self._settle(order)
+
+    def _parent_of(self, report: OrderReport) -> str | None:
+        """The order that one waits for, by IB's id where it is not in the book, as when it is done."""
+        number, client_id = report.parent_ib_order_id, report.client_id
+        if not number or client_id is None:
+            return None
+        return self._by_ib_id.get((client_id, number), f"{FOREIGN}client{client_id}-{number}")
 
     def report_status(
         self, order: Order, status: OrderStatus, *, filled: Decimal, avg_price: Decimal | None

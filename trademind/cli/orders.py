@@ -11,7 +11,9 @@ from trademind.cli.client import Server, Url
 from trademind.cli.output import CommandFailed, Exit, Json, print_json, print_table, reporting
 from trademind.domain.orders import DONE
 
-app = typer.Typer(help="Place and cancel orders.", no_args_is_help=True)
+app = typer.Typer(
+    help="Place, look at and cancel orders; bring positions to a quantity.", no_args_is_help=True
+)
 
 _COLUMNS = (
     "id", "side", ">quantity", "symbol", "type", ">limit", ">stop", "tif", "status", ">filled", ">avg price",
@@ -55,7 +57,10 @@ def orders(
 
 
 def reconcile(url: Url = None, as_json: Json = False) -> None:
-    """Have IB list all orders and fills now, and tell how orders stand after it."""
+    """Have IB list all orders and fills now, also those placed elsewhere, and tell how orders stand.
+
+    That happens by itself on every connection, and every half minute.
+    """
     with reporting(as_json), Server(url) as server:
         found = server.send("POST", "/api/system/reconcile")
         if as_json:
@@ -119,21 +124,28 @@ def place(
     trail: Annotated[
         str | None, typer.Option(help="A trailing stop at this distance, such as 2.50 or 1.5%.")
     ] = None,
-    take_profit: Annotated[str | None, typer.Option(help="With an exit at this profit: a bracket.")] = None,
-    stop_loss: Annotated[str | None, typer.Option(help="With an exit at this loss: a bracket.")] = None,
-    tif: Annotated[str, typer.Option(help="DAY, GTC, IOC or GTD.")] = "DAY",
+    take_profit: Annotated[
+        str | None, typer.Option(help="With an exit at this limit price: a bracket.")
+    ] = None,
+    stop_loss: Annotated[str | None, typer.Option(help="With an exit at this stop price: a bracket.")] = None,
+    tif: Annotated[
+        str | None, typer.Option(help="DAY, GTC, IOC or GTD; DAY if left out, GTD with --good-till.")
+    ] = None,
     good_till: Annotated[
-        str | None, typer.Option(help="When a GTD order ends, such as 2026-01-31T21:00:00Z.")
+        str | None, typer.Option(help="When it ends, with --tif GTD, such as 2026-01-31T21:00:00Z.")
     ] = None,
     sec_type: Annotated[str, typer.Option(help="IB's security type.")] = "STK",
     exchange: Annotated[str | None, typer.Option(help="SMART, or IDEALPRO for CASH, if left out.")] = None,
-    currency: Annotated[str, typer.Option()] = "USD",
+    currency: Annotated[str, typer.Option(help="What it is paid in.")] = "USD",
     outside_rth: Annotated[bool, typer.Option("--outside-rth", help="Also outside regular hours.")] = False,
     key: Annotated[
-        str | None, typer.Option(help="Your own name for the order: given twice, it makes one order.")
+        str | None, typer.Option(help="Your own name for the order or bracket: given twice, it makes one.")
     ] = None,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Only show what IB says of its margin and commission.")
+        bool,
+        typer.Option(
+            "--preview", help="Only show what IB reckons of margin and commission; nothing is placed."
+        ),
     ] = False,
     url: Url = None,
     as_json: Json = False,
@@ -151,7 +163,7 @@ def place(
         "order_type": "TRAIL" if trail else _ORDER_TYPES[limit is not None, stop is not None],
         "limit_price": limit,
         "stop_price": stop,
-        "tif": tif,
+        "tif": tif or ("DAY" if good_till is None else "GTD"),
         "good_till": good_till,
         "sec_type": sec_type,
         "exchange": exchange or ("IDEALPRO" if sec_type.upper() == "CASH" else "SMART"),
@@ -202,15 +214,20 @@ def target(
     quantity: Annotated[str, typer.Argument(help="How many are to be held; 0 closes the position.")],
     limit: Annotated[str | None, typer.Option(help="Limit price.")] = None,
     cancel_working: Annotated[
-        bool, typer.Option("--cancel-working", help="Cancel the instrument's working orders first.")
+        bool, typer.Option("--cancel-working", help="Cancel the server's working orders in it first.")
     ] = False,
-    key: Annotated[str | None, typer.Option(help="Your own name for the order.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Your own name for the order: what it has placed once is all it places."),
+    ] = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Bring a position to a quantity. It is safe to repeat: what is held and on its way counts.
 
     trademind order target AAPL 100
+
+    A short position is asked for after --: trademind order target AAPL -- -100
     """
     wanted = {
         "symbol": symbol,
@@ -230,6 +247,25 @@ def target(
             _show(reached["order"], as_json)
         if reached["still_working"] and not as_json:
             typer.echo(f"still working: {', '.join(reached['still_working'])}")
+
+
+@app.command("cancel-all")
+def cancel_all(
+    everywhere: Annotated[
+        bool,
+        typer.Option("--everywhere", help="Every order of the login: of other programs and by hand, too."),
+    ] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for every working order of this server to be cancelled."""
+    with reporting(as_json), Server(url) as server:
+        query = "?everywhere=true" if everywhere else ""
+        found = server.send("DELETE", f"/api/orders{query}")
+        if as_json:
+            print_json(found)
+        else:
+            print_table(_COLUMNS, map(_row, found["orders"]))
 
 
 @app.command()

@@ -58,7 +58,7 @@ def halt(
 
 
 def resume(url: Url = None, as_json: Json = False) -> None:
-    """Take orders again."""
+    """Take orders again. While the day's loss is at its limit, only those that shrink a position."""
     with reporting(as_json), Server(url) as server:
         done = server.send("POST", "/api/risk/resume")
         if as_json:

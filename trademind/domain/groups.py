@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from trademind.domain.instruments import ContractQuery
 from trademind.domain.orders import OrderRequest, OrderType, Side, TimeInForce, is_key
 from trademind.errors import Invalid
 
@@ -90,9 +89,9 @@ class OrderGroup:
         return tuple(leg.client_order_id for leg in self.legs if leg.client_order_id)
 
     @property
-    def queries(self) -> tuple[ContractQuery, ...]:
-        """The contracts that it trades."""
-        return tuple(dict.fromkeys(leg.query for leg in self.legs))
+    def requests(self) -> tuple[OrderRequest, ...]:
+        """The orders it asks for."""
+        return self.legs
 
     @property
     def relations(self) -> tuple[dict[str, str | None], ...]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
+from uuid import uuid4
 
 from trademind.domain.instruments import Contract, ContractQuery, SecType
 from trademind.domain.notices import Notice
@@ -239,9 +240,9 @@ class OrderRequest:
         return (self.client_order_id,) if self.client_order_id else ()
 
     @property
-    def queries(self) -> tuple[ContractQuery, ...]:
-        """The contracts that it trades: as of a group."""
-        return (self.query,)
+    def requests(self) -> tuple["OrderRequest", ...]:
+        """The orders it asks for: as of a group."""
+        return (self,)
 
     def _read_good_till(self) -> list[tuple[str, str]]:
         moment: object = self.good_till
@@ -339,6 +340,11 @@ class OrderChange:
             errors.append(("body", f"give at least one of {', '.join(names)}"))
         if errors:
             raise Invalid(errors)
+
+
+def new_key() -> str:
+    """A client order id for what its sender has given none."""
+    return f"tm-{uuid4().hex[:24]}"
 
 
 def is_key(text: object) -> bool:

@@ -126,6 +126,7 @@ class Reader:
         self,
         *,
         order_id: str | None = None,
+        account_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         with_corrected: bool = False,
@@ -136,6 +137,8 @@ class Reader:
         are known. Those that were corrected later are left out unless asked for."""
         fill = tables.executions.c
         query = fills().where(*_between(fill.time, since, until))
+        if account_id is not None:
+            query = query.where(fill.account_id == account_id)
         if not with_corrected:
             later = tables.executions.alias()
             query = query.where(

@@ -7,7 +7,6 @@ one that IB never got is placed when it is asked for again. Nothing is ever plac
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
@@ -21,6 +20,7 @@ from trademind.domain import (
     OrderRequest,
     OrderStatus,
 )
+from trademind.domain.orders import new_key
 from trademind.errors import DuplicateOrder, OrderNotFound, TradeMindError, Unavailable
 from trademind.journal import Intent, Journal, OrderChanged, StoredEvent
 from trademind.journal.records import ORDER_CHANGE
@@ -77,11 +77,11 @@ class OrderEntry:
             DuplicateOrder: the key belongs to other terms.
             TradeMindError: as `Broker.place_order`.
         """
-        return await self._once(replace(request, client_order_id=request.client_order_id or _new_key()), by)
+        return await self._once(replace(request, client_order_id=request.client_order_id or new_key()), by)
 
     async def place_group(self, group: OrderGroup, *, by: Caller) -> Placed:
         """Place a group, all of it or nothing, or find the one that its key has made. Raises as `place`."""
-        return await self._once(group.with_key(group.client_order_id or _new_key()), by)
+        return await self._once(group.with_key(group.client_order_id or new_key()), by)
 
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """See `Broker.preview_order`."""
@@ -103,6 +103,8 @@ class OrderEntry:
     async def _place(self, asked: OrderRequest | OrderGroup, intent: Intent) -> Placed:
         try:
             self._broker.check_taking_orders()
+            for request in asked.requests:
+                await self._broker.check_order(request)
             admission = await self._admit(asked)
         except TradeMindError:
             # Nothing is written down of what cannot be sent; but the key may have made its order before.
@@ -115,9 +117,6 @@ class OrderEntry:
                 if made := await self._made_by(asked, intent, earlier):
                     return Placed(made, is_new=False)
                 await self._begin_anew(asked.keys)
-            # What else may take its time comes before the last look at the mode: from here it is only sent.
-            for query in asked.queries:
-                await self._broker.qualify(query)
             admission.confirm()
             if isinstance(asked, OrderGroup):
                 return Placed(await self._broker.place_group(asked), is_new=True)
@@ -222,8 +221,3 @@ class OrderEntry:
                 raise
             is_open = known.perm_id is None and not known.status.is_done
             return replace(known, status=OrderStatus.UNKNOWN) if is_open else known
-
-
-def _new_key() -> str:
-    """A key for what its sender has given none."""
-    return f"tm-{uuid4().hex[:24]}"

@@ -7,9 +7,9 @@ from typing import Final
 from trademind.aio import KeyedLocks
 from trademind.brokers.base import Broker
 from trademind.domain import Order, OrderRequest, OrderStatus, Standing, Target
-from trademind.errors import Conflict, DuplicateOrder, TradeMindError
+from trademind.errors import Conflict, DuplicateOrder, OrderNotFound, TradeMindError
 from trademind.journal import Intent, Journal
-from trademind.trading.audit import Caller
+from trademind.trading.audit import Auditor, Caller
 from trademind.trading.entry import OrderEntry, Placed
 
 CANCELLED_WITHIN: Final = 5.0
@@ -35,6 +35,7 @@ class Targets:
         self._broker = broker
         self._journal = journal
         self._entry = entry
+        self._audit = Auditor(journal)
         self._locks = KeyedLocks()
 
     async def reach(self, target: Target, *, cancel_working: bool = False, by: Caller) -> Reached:
@@ -51,6 +52,19 @@ class Targets:
             Conflict: an order of unknown outcome, or one that leads beyond the target.
             TradeMindError: as `OrderEntry.place`.
         """
+        with self._audit.command(
+            by,
+            "reach_target",
+            target.terms.client_order_id,
+            {
+                "symbol": target.terms.symbol,
+                "con_id": target.terms.con_id,
+                "target_quantity": str(target.quantity),
+            },
+        ):
+            return await self._reach(target, cancel_working, by)
+
+    async def _reach(self, target: Target, cancel_working: bool, by: Caller) -> Reached:
         self._broker.check_taking_orders()
         contract = (await self._broker.qualify(target.terms.query)).contract
         async with self._locks.holding(str(contract.con_id)):
@@ -75,8 +89,11 @@ class Targets:
             raise DuplicateOrder(
                 f"client_order_id {key} belongs to something else; give a new target a new one"
             )
-        order = await self._entry.find(key)
-        if order.status is OrderStatus.NEVER_SENT:
+        try:
+            order = await self._entry.find(key)
+        except OrderNotFound:
+            order = None
+        if order is None or order.status is OrderStatus.NEVER_SENT:
             raise Conflict(f"order {key} was never sent; ask for the target with a new client_order_id")
         return Reached(target, await self._standing(target), Placed((order,), is_new=False))
 

@@ -35,7 +35,7 @@ class Search(In):
     query: str = Field(max_length=64, description="The beginning of a symbol, or part of a name.")
 
 
-@router.get("/search", responses=problems(422, 502, 503, 504))
+@router.get("/search", responses=problems(422, 429, 502, 503, 504))
 async def search(broker: BrokerDep, wanted: Annotated[Search, Query()]) -> ContractsOut:
     """Contracts whose symbol or name matches."""
     text = wanted.query.strip()

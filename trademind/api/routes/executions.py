@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from trademind.api.deps import BrokerDep, JournalDep, as_of
 from trademind.api.paging import Limit, PageToken, Position, decode_stored, encode, moment, newest_first
@@ -17,14 +17,14 @@ router = APIRouter(prefix="/api/executions", tags=["executions"])
 
 
 class ExecutionFilter(In):
-    order_id: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    order_id: str | None = Field(default=None, description="TradeMind's id of the order.")
+    since: AwareDatetime | None = Field(default=None, description="Fills at or after it, of any day.")
+    until: AwareDatetime | None = Field(default=None, description="Fills before it, of any day.")
     limit: Limit = 100
     page_token: PageToken = None
 
 
-@router.get("", responses=problems(404, 422, 503))
+@router.get("", responses=problems(422, 503))
 async def list_executions(
     broker: BrokerDep, journal: JournalDep, wanted: Annotated[ExecutionFilter, Query()]
 ) -> ExecutionsPage:
@@ -41,6 +41,7 @@ async def list_executions(
     else:
         stored = await journal.reading.executions(
             order_id=wanted.order_id,
+            account_id=broker.session.account_id,
             since=wanted.since,
             until=wanted.until,
             limit=wanted.limit,

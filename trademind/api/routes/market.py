@@ -49,7 +49,7 @@ class BarFilter(_Instrument):
     page_token: PageToken = None
 
 
-@router.get("/quotes", responses=problems(404, 409, 422, 502, 503, 504))
+@router.get("/quotes", responses=problems(404, 409, 422, 429, 502, 503, 504))
 async def quotes(broker: BrokerDep, wanted: Annotated[QuoteFilter, Query()]) -> QuotesOut:
     """The latest quote of each symbol, in the order asked."""
     symbols = [symbol.strip() for symbol in wanted.symbols.split(",")]

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import Field
 
 from trademind.api.deps import BrokerDep, CallerDep, OrderEntryDep, TargetsDep, as_of
 from trademind.api.paging import Limit, PageToken, Position, newest_first
@@ -43,7 +44,9 @@ IdempotencyKey = Annotated[str | None, Header(description="Another way to give `
 
 
 class CancelAll(In):
-    everywhere: bool = False
+    everywhere: bool = Field(
+        default=False, description="IB's global cancel: every order of the login, whoever has placed it."
+    )
 
 
 @router.post(
@@ -52,7 +55,7 @@ class CancelAll(In):
     response_description="Placed, and acknowledged by IB",
     responses={
         200: {"model": OrderOut, "description": "The key has already made this order; nothing was placed"},
-        **problems(400, 404, 409, 413, 415, 422, 423, 502, 503, 504),
+        **problems(400, 404, 409, 413, 415, 422, 423, 429, 502, 503, 504),
     },
 )
 async def place(
@@ -62,7 +65,8 @@ async def place(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> OrderOut:
-    """Place an order, or a group of orders. With a key, asking again is safe: it never makes a second one.
+    """Place an order, or a group (`order_class`), whose other orders are the answer's `legs`. With a key,
+    asking again is safe: it never makes a second one.
 
     The key belongs to what it was first used for, for ever, also over restarts. The answer to a repeated key
     is the order as it stands, whatever became of it; only one that IB never got (`never_sent`) is placed when
@@ -91,9 +95,10 @@ def _key(in_body: str | None, in_header: str | None) -> str | None:
     return in_body if in_body is not None else in_header
 
 
-@router.post("/preview", responses=problems(400, 404, 409, 413, 415, 422, 502, 503, 504))
+@router.post("/preview", responses=problems(400, 404, 409, 413, 415, 422, 429, 502, 503, 504))
 async def preview(order: OrderIn, entry: OrderEntryDep) -> OrderPreviewOut:
-    """What an order would do to margin, and cost in commission, by IB's reckoning. Nothing is placed."""
+    """What an order would do to margin, and cost in commission, by IB's reckoning. Nothing is placed, so no
+    limit and no halt keeps it back. Of a group the first order can be previewed."""
     asked = order.request(order.client_order_id)
     if isinstance(asked, OrderGroup):
         raise Invalid([("order_class", "IB previews one order at a time; leave out the rest of the group")])
@@ -106,7 +111,7 @@ async def preview(order: OrderIn, entry: OrderEntryDep) -> OrderPreviewOut:
     response_description="What was missing has been placed",
     responses={
         200: {"model": ReachedOut, "description": "Nothing is missing, or the key has placed it before"},
-        **problems(400, 404, 409, 413, 415, 422, 502, 503, 504),
+        **problems(400, 404, 409, 413, 415, 422, 423, 429, 502, 503, 504),
     },
 )
 async def reach_target(
@@ -120,6 +125,7 @@ async def reach_target(
 
     Working market and limit orders count as if they had filled; stops, and orders of which one cancels
     another, do not. Orders that lead beyond the target, and those of unknown outcome, are a conflict (409).
+    With a key, what it has placed once is the answer for ever, whatever target is given with it later.
     """
     target = wanted.target(_key(wanted.client_order_id, idempotency_key))
     reached = await targets.reach(target, cancel_working=wanted.cancel_working, by=caller)
@@ -173,7 +179,7 @@ async def order_events(order_id: OrderId, entry: OrderEntryDep) -> OrderEventsOu
     return OrderEventsOut.of(order_id, await entry.events(order_id))
 
 
-@router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 423, 502, 503, 504))
+@router.patch("/{order_id}", responses=problems(400, 404, 409, 413, 415, 422, 423, 429, 502, 503, 504))
 async def modify(
     order_id: OrderId, change: OrderChangeIn, entry: OrderEntryDep, caller: CallerDep
 ) -> OrderOut:
@@ -181,13 +187,13 @@ async def modify(
     return OrderOut.of(await entry.modify(order_id, change.change(), by=caller))
 
 
-@router.delete("/{order_id}", status_code=202, responses=problems(404, 409, 422, 502, 503, 504))
+@router.delete("/{order_id}", status_code=202, responses=problems(404, 409, 422, 429, 502, 503, 504))
 async def cancel(order_id: OrderId, entry: OrderEntryDep, caller: CallerDep) -> OrderOut:
     """Ask for a cancel. A fill may still cross it: see what becomes of the order."""
     return OrderOut.of(await entry.cancel(order_id, by=caller))
 
 
-@router.delete("", status_code=202, responses=problems(422, 502, 503, 504))
+@router.delete("", status_code=202, responses=problems(422, 429, 502, 503, 504))
 async def cancel_all(
     broker: BrokerDep, entry: OrderEntryDep, caller: CallerDep, wanted: Annotated[CancelAll, Query()]
 ) -> OrdersOut:

@@ -17,7 +17,9 @@ router = APIRouter(prefix="/api/portfolio", tags=["portfolio"])
 
 
 class Closing(In):
-    cancel_working: bool = False
+    cancel_working: bool = Field(
+        default=False, description="Cancel this server's working orders in the instrument first."
+    )
 
 
 def add_account_route(app: FastAPI) -> None:
@@ -56,7 +58,7 @@ async def positions(broker: BrokerDep) -> PositionsOut:
     response_description="The closing order has been placed",
     responses={
         200: {"model": ReachedOut, "description": "There is nothing to close"},
-        **problems(404, 409, 422, 502, 503, 504),
+        **problems(404, 409, 422, 423, 429, 502, 503, 504),
     },
 )
 async def close_position(

@@ -43,7 +43,7 @@ async def reconnect(
     return await connection(broker, settings, watch)
 
 
-@router.post("/reconcile", responses=problems(429, 503, 504))
+@router.post("/reconcile", responses=problems(429, 502, 503, 504))
 async def reconcile(broker: BrokerDep, entry: OrderEntryDep, caller: CallerDep) -> ReconciledOut:
     """Have IB list all orders and fills now, and tell how things stand after it.
 

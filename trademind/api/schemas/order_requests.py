@@ -79,7 +79,8 @@ class TermsIn(In):
 
 
 class LegIn(In):
-    """A further order of a one-cancels-all group; what is left out is as in the first."""
+    """A further order of a one-cancels-all group. Side, quantity, instrument, `tif` and `outside_rth` are the
+    first order's where they are left out; the order type, prices and `good_till` are its own."""
 
     side: SideIn | None = None
     quantity: Number | None = None
@@ -145,12 +146,16 @@ class OrderIn(TermsIn):
     order_class: OrderClass = Field(
         default=OrderClass.SIMPLE,
         description="`bracket`: this order, and exits that work once it has filled. `oca`: this order and "
-        "`legs`, of which a fill of one cancels the others. All orders of a group are placed, or none.",
+        "`legs`, of which a fill of one cancels the others. All orders of a group are placed, or none, under "
+        "one `client_order_id` of at most 36 letters: `key:tp` and `key:sl` are a bracket's exits, `key:2`, "
+        "`key:3` … the others of an oca group.",
     )
     take_profit: TakeProfitIn | None = Field(default=None, description="Of a bracket.")
     stop_loss: StopLossIn | None = Field(default=None, description="Of a bracket.")
     exit_tif: TimeInForceIn | None = Field(
-        default=None, description="How long a bracket's exits work; by default as long as its entry."
+        default=None,
+        description="How long a bracket's exits work: by default as long as its entry, or until cancelled "
+        "(GTC) where that is IOC. A GTD entry needs it.",
     )
     legs: list[LegIn] | None = Field(default=None, max_length=MAX_LEGS, description="Of an oca group.")
     oca_type: OCAType | None = Field(

@@ -41,7 +41,8 @@ _MEANING = {
     400: "The body is not JSON, or ambiguous",
     403: "Not allowed: foreign Host or Origin, a live account without ALLOW_LIVE, a risk limit",
     404: "No such thing",
-    409: "In conflict: the key was used for another order, several contracts match, the order is done",
+    409: "In conflict: the key was used for another order, several contracts match, the order is done, or "
+    "others work against it",
     413: "The request is too large",
     415: "The body is not declared as JSON",
     422: "Invalid: `errors` says which field and why",

@@ -192,12 +192,15 @@ class CommandOut(Out):
     """A command that somebody gave."""
 
     time: Time
-    actor: str = Field(description="What the caller says it is.", examples=["trademind-cli"])
+    actor: str = Field(description="What the caller says it is.", examples=["trademind-cli/0.1.0"])
     origin: str = Field(description="Where it came from.", examples=["http 127.0.0.1"])
     action: str = Field(examples=["place_order"])
     subject: str | None = Field(description="What it was done to, such as an order's id.")
     request: dict[str, object] | None
-    outcome: str = Field(description="`done`, or the code of the error.")
+    outcome: str = Field(
+        description="`done`, or the code of the error; `cut_short` where whoever asked was gone, or the "
+        "server stopped, before it was known, and `failed` for a fault of TradeMind's own."
+    )
     detail: str | None
 
     @classmethod

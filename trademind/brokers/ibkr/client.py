@@ -194,6 +194,9 @@ class IBKRBroker:
     def check_taking_orders(self) -> None:
         self._orders.check_taking()
 
+    async def check_order(self, request: OrderRequest) -> None:
+        await self._orders.check(request)
+
     def remember(self, orders: Iterable[Order]) -> None:
         for order in orders:
             self._book.remember(order)

@@ -266,6 +266,7 @@ def to_order_report(contract: ib_async.Contract, order: ib_async.Order, *, compl
         trailing_percent=percent,
         good_till=to_good_till(order.goodTillDate) if order.goodTillDate else None,
         oca_group=order.ocaGroup or None,
+        parent_ib_order_id=0 if completed else order.parentId,
         tif=order.tif,
         outside_rth=order.outsideRth,
         order_ref=order.orderRef,

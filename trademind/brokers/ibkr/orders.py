@@ -9,7 +9,6 @@ import copy
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 import ib_async
 
@@ -35,6 +34,7 @@ from trademind.domain import (
     OrderStatus,
     OrderType,
 )
+from trademind.domain.orders import new_key
 from trademind.errors import (
     CancelRejected,
     Conflict,
@@ -103,6 +103,10 @@ class Orders:
         """See `Broker.place_group`."""
         group = group.with_key(group.client_order_id or new_key())
         return await self._once(group, group.keys, lambda: self._new.place_group(group))
+
+    async def check(self, request: OrderRequest) -> None:
+        """See `Broker.check_order`."""
+        await self._new.check(request)
 
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """See `Broker.preview_order`."""
@@ -257,6 +261,9 @@ class Orders:
         """See `Broker.cancel_everything`."""
         session = self._session()
         session.check_trading()
+        for order in self._book.orders():  # IB cancels what it has; the rest would be sent afterwards
+            if order.is_queued or self._new.is_held_back(order.id):
+                await self.cancel(order.id)
         await session.requests.command(Priority.CANCEL, lambda: session.ib.client.reqGlobalCancel())
 
     # What both need ----------------------------------------------------------------------------
@@ -323,11 +330,6 @@ class Orders:
     async def close(self) -> None:
         """Let the commands under way end: with the connection closed each has been told so."""
         await self._tasks.finish(grace=1)
-
-
-def new_key() -> str:
-    """A client order id for an order whose sender gave none."""
-    return f"tm-{uuid4().hex[:24]}"
 
 
 def _apply(change: OrderChange, order: Order, ib_order: ib_async.Order) -> None:

@@ -85,7 +85,7 @@ class Placing:
 
     async def place(self, request: OrderRequest) -> tuple[Order]:
         """See `Broker.place_order`. The request has a key."""
-        contract = await self._check(request)
+        contract = await self.check(request)
         session = self.check_session()
         key = str(request.client_order_id)
         self._enter(session, request, contract)
@@ -101,7 +101,7 @@ class Placing:
 
     async def preview(self, request: OrderRequest) -> OrderPreview:
         """See `Broker.preview_order`."""
-        contract = await self._check(request)
+        contract = await self.check(request)
         return await self._preview(self.check_session(), request, contract)
 
     async def _preview(self, session: Session, request: OrderRequest, contract: Contract) -> OrderPreview:
@@ -119,7 +119,7 @@ class Placing:
             state, account_id=session.account_id, source=session.source, as_of=self._clock.now()
         )
 
-    async def _check(self, request: OrderRequest) -> Contract:
+    async def check(self, request: OrderRequest) -> Contract:
         """The contract that is to be traded. Raises what there is to say against the order.
 
         To find the contract may take a round trip: what is true of the session before it may be so no longer
@@ -202,7 +202,7 @@ class Placing:
         They are first staged, which is sent but held back at the gateway. When IB has taken all of them so
         and has judged the first, which follows them on the same way, one step of the loop gives the word.
         """
-        contracts = [await self._check(leg) for leg in group.legs]
+        contracts = [await self.check(leg) for leg in group.legs]
         session = self.check_session()
         keys = group.keys
         for leg, contract, relation in zip(group.legs, contracts, group.relations, strict=True):
