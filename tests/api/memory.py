@@ -29,6 +29,7 @@ from trademind.domain import (
     DataType,
     Execution,
     Margin,
+    OptionParameters,
     Order,
     OrderChange,
     OrderGroup,
@@ -351,6 +352,12 @@ class MemoryBroker:
         return ContractDetails(
             contract=self._find(query), long_name="", min_tick=Decimal("0.01"), size_increment=Decimal(1)
         )
+
+    async def find_contracts(self, query: ContractQuery) -> tuple[ContractDetails, ...]:
+        return (await self.qualify(query),)
+
+    async def get_options(self, con_id: int) -> tuple[OptionParameters, ...]:
+        return ()
 
     def _find(self, query: ContractQuery) -> Contract:
         if query.symbol not in LISTED:

@@ -22,6 +22,11 @@ MAX_DETAIL = 2000
 
 def problem(error: TradeMindError, *, instance: str, request_id: str) -> bytes:
     """The problem document of `error`, as JSON in ASCII: any text at all can be quoted in it."""
+    return json.dumps(problem_document(error, instance=instance, request_id=request_id)).encode()
+
+
+def problem_document(error: TradeMindError, *, instance: str, request_id: str) -> dict[str, Any]:
+    """What there is to say of `error`, JSON-ready."""
     document: dict[str, Any] = {
         **error.extra,
         "type": f"urn:trademind:error:{error.code}",
@@ -37,7 +42,7 @@ def problem(error: TradeMindError, *, instance: str, request_id: str) -> bytes:
     document.setdefault("errors", [])
     if error.advice:
         document.setdefault("advice", error.advice)
-    return json.dumps(document).encode()
+    return document
 
 
 def problem_headers(error: TradeMindError) -> dict[str, str]:

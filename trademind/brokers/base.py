@@ -18,6 +18,7 @@ from trademind.domain import (
     ContractMatch,
     ContractQuery,
     Execution,
+    OptionParameters,
     Order,
     OrderChange,
     OrderGroup,
@@ -216,4 +217,12 @@ class Broker(Protocol):
         Args:
             fresh: Ask again what is known already: the hours of a contract are told for some days only.
         """
+        ...
+
+    async def find_contracts(self, query: ContractQuery) -> tuple[ContractDetails, ...]:
+        """Every contract that `query` may mean, as a chain of options. Raises `Unavailable`, `NoAnswer`."""
+        ...
+
+    async def get_options(self, con_id: int) -> tuple[OptionParameters, ...]:
+        """Which options there are on an underlying. Raises `ContractNotFound`, `Unavailable`, `NoAnswer`."""
         ...

@@ -7,7 +7,14 @@ from trademind.domain.account import Account, DataSource, PnL, Position
 from trademind.domain.events import Channel, Event, Gap, Resumed, State
 from trademind.domain.executions import Execution
 from trademind.domain.groups import OCAType, OrderClass, OrderGroup, StopLoss, bracket
-from trademind.domain.instruments import Contract, ContractDetails, ContractMatch, ContractQuery, SecType
+from trademind.domain.instruments import (
+    Contract,
+    ContractDetails,
+    ContractMatch,
+    ContractQuery,
+    OptionParameters,
+    SecType,
+)
 from trademind.domain.market import Bar, BarRequest, DataType, Quote
 from trademind.domain.notices import Notice
 from trademind.domain.orders import (
@@ -41,6 +48,7 @@ __all__ = [
     "Margin",
     "Notice",
     "OCAType",
+    "OptionParameters",
     "Order",
     "OrderChange",
     "OrderClass",

@@ -1,5 +1,6 @@
 """Contracts: what can be traded, how one is asked for, and what is known about it."""
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -55,10 +56,11 @@ class Contract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractQuery:
-    """What a person knows of the contract they want: a con id, or a symbol with its circumstances.
+    """What a person knows of the contract they want: a con id, a symbol with its circumstances, a symbol of
+    the exchange's own, or its ISIN. Of a derivative, what is left out may be anything.
 
     Raises:
-        Invalid: neither `con_id` nor `symbol` is given, or a field has an impossible value.
+        Invalid: it names nothing, or a field has an impossible value.
     """
 
     symbol: str = ""
@@ -67,11 +69,21 @@ class ContractQuery:
     exchange: str = "SMART"
     currency: str = "USD"
     primary_exchange: str = ""
+    local_symbol: str = ""
+    """As the exchange writes it: ESZ6, or an option's 21 letters."""
+    isin: str = ""
+    last_trade_date: str = ""
+    """YYYYMMDD, or YYYYMM for any day of the month."""
+    strike: Decimal | None = None
+    right: str = ""
+    """C or P."""
+    multiplier: str = ""
+    trading_class: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sec_type", SecType(self.sec_type))
         errors: list[tuple[str, str]] = []
-        for field in ("symbol", "exchange", "currency", "primary_exchange"):
+        for field in _TEXTS:
             value = getattr(self, field)
             # A NUL would end the field on the wire and shift every field after it.
             if not isinstance(value, str) or not (
@@ -82,11 +94,37 @@ class ContractQuery:
             errors.append(("con_id", "must be a positive 32-bit integer"))
         if self.sec_type is SecType.OTHER:
             errors.append(("sec_type", "is not one of IB's security types; a stock is STK"))
+        if self.last_trade_date and not _EXPIRY.fullmatch(str(self.last_trade_date)):
+            errors.append(("last_trade_date", "must be YYYYMMDD, or YYYYMM"))
+        if self.isin and not _ISIN.fullmatch(str(self.isin)):
+            errors.append(("isin", "must be an ISIN: two letters, nine letters or digits, and a digit"))
+        right = _RIGHTS.get(str(self.right).upper())
+        if right is None:
+            errors.append(("right", "must be C or P"))
+        if self.strike is not None and not (self.strike.is_finite() and 0 < self.strike < MAX_STRIKE):
+            errors.append(("strike", f"must be above 0 and below {MAX_STRIKE}"))
         if errors:
             raise Invalid(errors)
-        object.__setattr__(self, "symbol", self.symbol.strip().upper())
-        if self.con_id is None and not self.symbol:
-            raise Invalid([("symbol", "give a symbol or a con_id")])
+        object.__setattr__(self, "right", right)
+        for field in ("symbol", "isin"):
+            object.__setattr__(self, field, getattr(self, field).strip().upper())
+        if self.con_id is None and not (self.symbol or self.local_symbol or self.isin):
+            raise Invalid([("symbol", "give a symbol, a con_id, a local_symbol or an isin")])
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return str(self.con_id or self.symbol or self.local_symbol or self.isin)
+
+
+MAX_STRIKE = Decimal(10**9)
+_TEXTS = (
+    "symbol", "exchange", "currency", "primary_exchange", "local_symbol", "isin", "last_trade_date", "right",
+    "multiplier", "trading_class",
+)  # fmt: skip
+_EXPIRY = re.compile(r"\d{6}(\d{2})?", re.ASCII)
+_ISIN = re.compile(r"\s*[A-Za-z]{2}[A-Za-z0-9]{9}\d\s*", re.ASCII)
+_RIGHTS = {"": "", "C": "C", "CALL": "C", "P": "P", "PUT": "P"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +159,19 @@ class ContractMatch:
     currency: str
     description: str
     derivative_sec_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionParameters:
+    """Which options there are on an underlying, by IB's summary of one exchange and trading class.
+
+    Not every expiration has every strike: which there really are, the contracts of one expiration tell.
+    """
+
+    exchange: str
+    trading_class: str
+    multiplier: str
+    expirations: tuple[str, ...]
+    """YYYYMMDD, in order."""
+    strikes: tuple[Decimal, ...]
+    """Of any of the expirations, in order."""

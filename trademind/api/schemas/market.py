@@ -1,4 +1,4 @@
-"""Quotes, bars and contracts. Prices here are measured, not owed: JSON numbers, null where unknown."""
+"""Quotes and bars. Prices here are measured, not owed: JSON numbers, null where unknown."""
 
 from typing import Self
 
@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from trademind.api.schemas.base import Out, Time, number, time
 from trademind.api.schemas.notices import NoticeOut
-from trademind.domain import Bar, ContractMatch, DataType, Quote, SecType
+from trademind.domain import Bar, DataType, Quote, SecType
 
 
 class QuoteOut(Out):
@@ -125,31 +125,3 @@ class BarsPage(Out):
     next_page_token: str | None = Field(
         description="Give it back as `page_token`, with the same `symbol` and `bar_size`; null at the end."
     )
-
-
-class ContractOut(Out):
-    """One match of a search."""
-
-    con_id: int
-    symbol: str
-    sec_type: SecType
-    primary_exchange: str
-    currency: str
-    description: str
-    derivative_sec_types: list[str]
-
-    @classmethod
-    def of(cls, match: ContractMatch) -> Self:
-        return cls(
-            con_id=match.con_id,
-            symbol=match.symbol,
-            sec_type=match.sec_type,
-            primary_exchange=match.primary_exchange,
-            currency=match.currency,
-            description=match.description,
-            derivative_sec_types=list(match.derivative_sec_types),
-        )
-
-
-class ContractsOut(Out):
-    contracts: list[ContractOut]

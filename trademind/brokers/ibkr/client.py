@@ -24,6 +24,7 @@ from trademind.domain import (
     ContractMatch,
     ContractQuery,
     Execution,
+    OptionParameters,
     Order,
     OrderChange,
     OrderGroup,
@@ -296,6 +297,12 @@ class IBKRBroker:
 
     async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
         return await self._contracts.qualify(query, fresh=fresh)
+
+    async def find_contracts(self, query: ContractQuery) -> tuple[ContractDetails, ...]:
+        return await self._contracts.find(query)
+
+    async def get_options(self, con_id: int) -> tuple[OptionParameters, ...]:
+        return await self._contracts.options(con_id)
 
     # Events ------------------------------------------------------------------------------------
 

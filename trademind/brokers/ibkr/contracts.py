@@ -7,11 +7,14 @@ from collections.abc import Callable
 from trademind.aio import SingleFlight
 from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.session import Session
-from trademind.domain import ContractDetails, ContractMatch, ContractQuery
+from trademind.domain import ContractDetails, ContractMatch, ContractQuery, OptionParameters, SecType
 from trademind.errors import AmbiguousContract, ContractNotFound, Invalid, TradeMindError
 
 CACHE_SIZE = 10_000
 """Contracts kept; about the number of US stocks, and some 10 MB."""
+NO_SECURITY_DEFINITION = 200
+MAX_CANDIDATES = 50
+"""Contracts that are named where several match: of a chain of thousands, enough to see what is missing."""
 
 
 class Contracts:
@@ -20,7 +23,7 @@ class Contracts:
     def __init__(self, session: Callable[[], Session]) -> None:
         self._session = session
         self._known: OrderedDict[ContractQuery, ContractDetails] = OrderedDict()
-        self._asked: SingleFlight[ContractQuery, ContractDetails] = SingleFlight(TradeMindError)
+        self._asked: SingleFlight[ContractQuery, tuple[ContractDetails, ...]] = SingleFlight(TradeMindError)
         self._searched: SingleFlight[str, tuple[ContractMatch, ...]] = SingleFlight(TradeMindError)
 
     async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
@@ -32,30 +35,43 @@ class Contracts:
         if (known := self._known.get(query)) is not None and not fresh:
             self._known.move_to_end(query)
             return known
-        name = f"contract {query.con_id or query.symbol}"
-        return await self._asked.ask(query, lambda: self._ask(query), name=name)
-
-    async def _ask(self, query: ContractQuery) -> ContractDetails:
-        session = self._session()
-        wanted = convert.to_ib_contract(query)
-        found = await session.requests.ask(
-            f"contract {query.con_id or query.symbol}",
-            lambda req_id: session.ib.client.reqContractDetails(req_id, wanted),
-            contract=wanted,
-        )
-        details = self._only_one(query, [convert.to_details(one) for one in found])
+        details = self._only_one(query, await self.find(query))
         self._known[query] = details
         if len(self._known) > CACHE_SIZE:
             self._known.popitem(last=False)
         return details
 
-    def _only_one(self, query: ContractQuery, found: list[ContractDetails]) -> ContractDetails:
-        name = query.con_id or query.symbol
+    async def find(self, query: ContractQuery) -> tuple[ContractDetails, ...]:
+        """Every contract that `query` may mean: none, one, or a whole chain of options.
+
+        Raises:
+            Unavailable, NoAnswer.
+        """
+        return await self._asked.ask(query, lambda: self._ask(query), name=f"contract {query.name}")
+
+    async def _ask(self, query: ContractQuery) -> tuple[ContractDetails, ...]:
+        session = self._session()
+        wanted = convert.to_ib_contract(query)
+        try:
+            found = await session.requests.ask(
+                f"contract {query.name}",
+                lambda req_id: session.ib.client.reqContractDetails(req_id, wanted),
+                contract=wanted,
+            )
+        except ContractNotFound:
+            return ()
         # IB names one contract once per exchange where no exchange was asked for: same con id, same thing.
-        by_con_id = {details.contract.con_id: details for details in found}
-        if not by_con_id:
-            raise ContractNotFound(f"IB knows no {query.sec_type} contract {name} in {query.currency}")
-        if len(by_con_id) > 1:
+        by_con_id = {one.contract.con_id: one for one in map(convert.to_details, found)}
+        return tuple(by_con_id.values())
+
+    def _only_one(self, query: ContractQuery, found: tuple[ContractDetails, ...]) -> ContractDetails:
+        if not found:
+            raise ContractNotFound(
+                f"IB knows no {query.sec_type} contract {query.name} in {query.currency}",
+                ib_code=NO_SECURITY_DEFINITION,
+            )
+        if len(found) > 1:
+            contracts = [details.contract for details in found]
             candidates = [
                 {
                     "con_id": c.con_id,
@@ -65,14 +81,39 @@ class Contracts:
                     "primary_exchange": c.primary_exchange,
                     "currency": c.currency,
                     "local_symbol": c.local_symbol,
+                    "last_trade_date": c.last_trade_date,
+                    "strike": None if c.strike is None else f"{c.strike:f}",
+                    "right": c.right,
                 }
-                for c in (details.contract for details in by_con_id.values())
+                for c in sorted(
+                    contracts, key=lambda c: (c.last_trade_date, c.strike or 0, c.right, c.con_id)
+                )
             ]
+            more = len(candidates) - MAX_CANDIDATES
             raise AmbiguousContract(
-                f"{len(by_con_id)} contracts match {name}: choose one by its con_id",
-                extra={"candidates": candidates},
+                f"{len(found)} contracts match {query.name}: choose one by its con_id"
+                + (f". The first {MAX_CANDIDATES} are named" if more > 0 else ""),
+                extra={"candidates": candidates[:MAX_CANDIDATES]},
             )
-        return next(iter(by_con_id.values()))
+        return found[0]
+
+    async def options(self, con_id: int) -> tuple[OptionParameters, ...]:
+        """Which options there are on an underlying, by exchange and trading class.
+
+        Raises:
+            ContractNotFound, Unavailable, NoAnswer.
+        """
+        underlying = (await self.qualify(ContractQuery(con_id=con_id, exchange=""))).contract
+        session = self._session()
+        # Options on futures are listed by the future's exchange.
+        exchange = underlying.exchange if underlying.sec_type is SecType.FUTURE else ""
+        found = await session.requests.ask(
+            f"options on {underlying.symbol}",
+            lambda req_id: session.ib.client.reqSecDefOptParams(
+                req_id, underlying.symbol, exchange, underlying.sec_type.value, con_id
+            ),
+        )
+        return tuple(convert.to_option_parameters(chain) for chain in found)
 
     async def close(self) -> None:
         """End the questions under way; with the connection closed they have failed already."""

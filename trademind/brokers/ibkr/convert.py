@@ -25,6 +25,7 @@ from trademind.domain import (
     Execution,
     Margin,
     Notice,
+    OptionParameters,
     OrderPreview,
     OrderRequest,
     OrderStatus,
@@ -77,6 +78,14 @@ def to_ib_contract(query: ContractQuery) -> ib_async.Contract:
         exchange=query.exchange,
         currency=query.currency,
         primaryExchange=query.primary_exchange,
+        localSymbol=query.local_symbol,
+        secIdType="ISIN" if query.isin else "",
+        secId=query.isin,
+        lastTradeDateOrContractMonth=query.last_trade_date,
+        strike=float(query.strike or 0),
+        right=query.right,
+        multiplier=query.multiplier,
+        tradingClass=query.trading_class,
     )
 
 
@@ -132,6 +141,17 @@ def to_details(details: ib_async.ContractDetails) -> ContractDetails:
         liquid_hours=details.liquidHours,
         order_types=tuple(filter(None, details.orderTypes.split(","))),
         valid_exchanges=tuple(filter(None, details.validExchanges.split(","))),
+    )
+
+
+def to_option_parameters(chain: ib_async.OptionChain) -> OptionParameters:
+    strikes = (decimal_or_none(strike) for strike in chain.strikes)
+    return OptionParameters(
+        exchange=chain.exchange,
+        trading_class=chain.tradingClass,
+        multiplier=chain.multiplier,
+        expirations=tuple(sorted(chain.expirations)),
+        strikes=tuple(sorted(strike for strike in strikes if strike is not None)),
     )
 
 
