@@ -267,8 +267,9 @@ class RiskLimitExceeded(Forbidden):
     """A risk limit does not let an order pass, or what it would have to be measured by is not known.
 
     Args:
-        limit: The limit, by its field in `RiskLimits`; `mode` where only positions may be reduced.
-        allowed: The limit's value.
+        limit: The limit, by its field in `RiskLimits`; `mode` where only positions may be reduced, `changed`
+            where the limits have become others while the order was on its way.
+        allowed: The limit's value; None where it is about none.
         would_be: What the order would come to; None where that is not known.
     """
 
@@ -280,7 +281,7 @@ class RiskLimitExceeded(Forbidden):
         detail: str,
         *,
         limit: str,
-        allowed: str,
+        allowed: str | None,
         would_be: str | None,
         retry_after: int | None = None,
     ) -> None:

@@ -443,3 +443,18 @@ async def test_a_halt_withdraws_a_group_that_is_held_back(
         assert [desk.known(key).status for key in ("b", "b:tp")] == [OrderStatus.CANCELED] * 2
         await until(lambda: not gateway.core.exchange.staged())
         assert placed_at(gateway) == 0
+
+
+async def test_limits_that_come_while_an_order_is_on_its_way_are_not_passed_by_it(
+    gateway: PaperGatewayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken out: the limits in `Admissions.check`; the order is sent."""
+    async with open_desk(gateway.port, tmp_path) as desk:
+        strict = limits(max_order_quantity=1)
+        meanwhile(monkeypatch, desk.journal, "accept", lambda: desk.risk.set_limits(strict, by=BY))
+        with pytest.raises(RiskLimitExceeded, match="changed"):
+            await desk.place(order(client_order_id="key"))
+        assert placed_at(gateway) == 0
+        assert await is_refused(desk) == "max_order_quantity"
+        await desk.risk.set_limits(None, by=BY)
+        assert await desk.place(order(client_order_id="key")) == ("key", OrderStatus.FILLED, True)

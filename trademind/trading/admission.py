@@ -96,6 +96,8 @@ class Admission:
         is_cancel: bool = False,
     ) -> None:
         self._desk = desk
+        self.limits = desk.limits
+        """Those by which they have passed."""
         self.lines = tuple(lines)
         """What may fill, with the key of the order it is of."""
         self.count = count
@@ -106,7 +108,7 @@ class Admission:
         self.is_confirmed = False
 
     def confirm(self) -> None:
-        """Call it right before sending. The mode may have changed since they passed.
+        """Call it right before sending. The mode, or the limits, may have changed since they passed.
 
         Raises:
             TradingHalted, RiskLimitExceeded: nothing must be sent.
@@ -143,6 +145,11 @@ class Admissions:
         self._held: dict[Admission, None] = {}
         self._recent: deque[datetime] = deque()
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def limits(self) -> RiskLimits:
+        """Those that hold."""
+        return self._holding().limits
 
     async def admit(self, requests: Sequence[OrderRequest], exits: Sequence[OrderRequest]) -> Admission:
         """See `Risk.admit`."""
@@ -217,6 +224,13 @@ class Admissions:
             return
         state = self._holding().state
         rules.check_halted(state)
+        if admission.limits != self.limits:
+            raise RiskLimitExceeded(
+                "the limits have changed while the order was on its way. Nothing was sent; ask again",
+                limit="changed",
+                allowed=None,
+                would_be=None,
+            )
         if state.mode is TradingMode.REDUCING and not admission.shrinks:
             raise RiskLimitExceeded(
                 "only orders that shrink a position are taken since a moment ago. Nothing was sent",
