@@ -182,7 +182,8 @@ class Run:
             await asyncio.sleep(0.05)
         elif answer.is_error:
             asked.state = "done"
-            self._violation(f"{asked.key}: {answer.status_code} {body}")
+            said = "\n" + self._last_traceback() if answer.status_code == 500 else ""
+            self._violation(f"{asked.key}: {answer.status_code} {body}{said}")
         if not answer.is_error:
             self._told(asked, what)
 
@@ -211,6 +212,10 @@ class Run:
 
     def _violation(self, text: str) -> None:
         self.report.violations.append(f"seed {self.report.seed}, after kill {self.report.kills}: {text}")
+
+    def _last_traceback(self) -> str:
+        log = (self._folder / "server.log").read_text(errors="replace")
+        return log[log.rfind("Traceback") :][:5000]
 
     # Processes ---------------------------------------------------------------------------------
 
