@@ -210,7 +210,9 @@ def test_a_journal_that_becomes_read_only(gateway: int, tmp_path: Path, what: st
         files = [each for each in directory.iterdir() if not each.name.endswith(".lock")]
         assert {each.name for each in files} == {"journal.db", "journal.db-wal", "journal.db-shm"}
         if what == "files":
-            with unchangeable(*files):
+            # Not the index that SQLite shares with readers: it is mapped into memory, and Linux ends whoever
+            # writes to a mapped page of a file that has become read-only (SIGBUS).
+            with unchangeable(*(each for each in files if not each.name.endswith("-shm"))):
                 server.check_refusal("journal.db", {"first"})
                 assert server.verify().returncode == 0
             server.check_recovery()
