@@ -65,8 +65,8 @@ def differences(expected: object, actual: object, where: str = "answer") -> list
 
 def _form(text: str) -> str:
     lines = (re.sub(r"\s+", " ", VARYING.sub("#", line)).strip() for line in text.splitlines())
-    # The rules of a table are as wide as its widest value.
-    return "\n".join(re.sub(r"[━─]+", "─", line) for line in lines)
+    # The rules of a table are as wide as its widest value; the empty lines around it are left out.
+    return "\n".join(re.sub(r"[━─]+", "─", line) for line in lines if line)
 
 
 def check(command: str, expected: str) -> list[str]:
