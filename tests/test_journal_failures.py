@@ -94,7 +94,7 @@ class Server:
         deadline = time.monotonic() + AGAIN
         while not condition():
             assert time.monotonic() < deadline, f"not within {AGAIN:g} s"
-            time.sleep(0.1)
+            time.sleep(0.1)  # it is asked over HTTP until it is so, or the deadline has passed
 
 
 def verify(place: Path) -> "subprocess.CompletedProcess[str]":

@@ -105,7 +105,7 @@ def _wait(server: Server) -> None:
         try:
             server.run("SELECT 1")
         except subprocess.CalledProcessError:
-            time.sleep(0.05)
+            time.sleep(0.05)  # the server tells nobody that it has started: it is asked until it answers
         else:
             return
     raise RuntimeError(f"PostgreSQL in {server.directory} did not start")

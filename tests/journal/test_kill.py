@@ -33,6 +33,7 @@ def killed_writer(place: str, run: str, rng: random.Random) -> list[str]:
             time.sleep(rng.uniform(0.2, 0.8))  # it may be making the journal, or opening it
         else:
             said = process.stdout.readline().decode()
+            # The moment of the kill, anywhere in the writing: the chance is the test.
             time.sleep(rng.choice([0, 0.002, 0.01, 0.05, 0.2]) * rng.random() * 2)
     finally:
         process.kill()

@@ -63,7 +63,7 @@ async def test_a_caller_that_goes_away_leaves_nothing_open(tmp_path: Path) -> No
     connect = engine.connect
 
     def slowly() -> Connection:
-        time.sleep(0.2)
+        time.sleep(0.2)  # work that takes its time, in the thread and not on the loop
         made.append(connect())
         return made[0]
 
@@ -78,7 +78,7 @@ async def test_a_caller_that_goes_away_leaves_nothing_open(tmp_path: Path) -> No
     done: list[str] = []
 
     def work_slowly(_: Connection) -> None:
-        time.sleep(0.2)
+        time.sleep(0.2)  # work that takes its time, in the thread and not on the loop
         done.append("slow")
 
     with pytest.raises(TimeoutError):

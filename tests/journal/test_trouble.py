@@ -241,6 +241,7 @@ async def test_a_disk_that_hangs(sqlite_place: str, monkeypatch: pytest.MonkeyPa
 
         def hang(connection: Connection) -> None:
             driver: Any = connection.connection.driver_connection
+            # A disk that hangs: SQLite calls this in the middle of its work, and waits for it.
             driver.set_progress_handler(lambda: time.sleep(1.5) if len(told) == 5 else None, 1)
             connection.rollback()
 

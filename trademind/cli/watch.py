@@ -60,7 +60,7 @@ def frames(url: str, channel: str) -> Iterator[Frame]:
                 "where it is",
             )
         typer.echo(f"the server is away ({reason}); this goes on when it is back", err=True)
-        time.sleep(backoff.next())
+        time.sleep(backoff.next())  # a command of one thread: there is nothing else to do meanwhile
 
 
 class _Stream:

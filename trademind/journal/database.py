@@ -96,7 +96,7 @@ class Database:
             with translated(self.location, opening=True):
                 await bring_up_to_date(await self.writing(), self.location)
             self._is_open = True
-        except BaseException:
+        except BaseException:  # also where it is cancelled: the file's lock must not stay taken
             await self.close()
             raise
 
@@ -126,12 +126,9 @@ class Database:
             connection = await connect_to_write(
                 self.location, in_use=JournalUnavailable if self._is_open else SettingsError
             )
-            try:
-                if forgotten != self._forgotten:
-                    raise TimeoutError("connected too late")
-            except BaseException:
+            if forgotten != self._forgotten:
                 await connection.close()
-                raise
+                raise TimeoutError("connected too late")
             self._writing = connection
         return self._writing
 
@@ -314,7 +311,7 @@ async def connect_to_write(location: Location, *, in_use: type[TradeMindError]) 
     connection = await _postgresql(location, poolclass=NullPool).connect()
     try:
         await _lock(connection, location, in_use)
-    except BaseException:
+    except BaseException:  # also where it is cancelled: a connection that nobody has would keep the lock
         await connection.close()
         raise
     return connection

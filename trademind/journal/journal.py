@@ -61,7 +61,7 @@ class Journal:
         await self._database.open()
         try:
             await self._writer.start()
-        except BaseException:
+        except BaseException:  # also where it is cancelled: `__aexit__` is not called then
             await self._database.close()
             raise
         self._is_open = True

@@ -177,7 +177,7 @@ class Requests:
         self._open[key] = question
         try:
             send()
-        except BaseException:
+        except BaseException:  # whatever it was: a question that was not sent must not stay open
             self._end(question, None)
             raise
         return question
