@@ -124,7 +124,7 @@ async def test_a_connection_that_breaks_between_staging_and_release_places_nothi
 async def test_a_group_that_is_cancelled_before_its_release_is_not_placed(
     broker: IBKRBroker, gateway: PaperGatewayServer, proxy: Proxy
 ) -> None:
-    """Taken out: the look at every order before the release; the cancelled one is placed after all."""
+    """Taken out: both looks in `_release`, at what has ended and at what is to be cancelled; it is placed."""
     held: list[list[str]] = []
 
     def hold_the_preview(fields: list[str]) -> list[str] | None:
