@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from trademind.brokers.base import Broker
+from trademind.brokers.contract_store import ContractFile
 from trademind.brokers.ibkr.client import IBKRBroker
 from trademind.brokers.order_ids import OrderIds
 from trademind.clock import SystemClock
@@ -79,6 +80,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             heartbeat=ibkr.heartbeat,
             silent_after=ibkr.silent_after,
             order_ids=OrderIds(settings.data_dir / "order-ids.json"),
+            contracts=_contract_file(settings),
             # The limit is IB's; the paper gateway has it unless it is told not to.
             max_requests_per_second=45 if gateway is None or settings.paper.pacing else 0,
         )
@@ -108,6 +110,17 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             feed=recorder.feed,
             gateway=gateway,
         )
+
+
+def _contract_file(settings: Settings) -> ContractFile | None:
+    """Where contracts are remembered. A paper market of a recording or of another time is another one every
+    time, so nothing of it is."""
+    path, paper = settings.data_dir / "contracts.db", settings.paper
+    if settings.broker is not BrokerKind.PAPER:
+        return ContractFile(path, gateway=f"{settings.ibkr.host}:{settings.ibkr.port}")
+    if paper.feed == "replay" or paper.start is not None or paper.speed != 1:
+        return None
+    return ContractFile(path, gateway="the embedded paper gateway")
 
 
 @contextmanager

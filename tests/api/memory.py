@@ -348,9 +348,15 @@ class MemoryBroker:
             if symbol.startswith(text.upper())
         )
 
-    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
+    async def qualify(
+        self, query: ContractQuery, *, fresh: bool = False, max_age: timedelta | None = None
+    ) -> ContractDetails:
         return ContractDetails(
-            contract=self._find(query), long_name="", min_tick=Decimal("0.01"), size_increment=Decimal(1)
+            contract=self._find(query),
+            as_of=NOW,
+            long_name="",
+            min_tick=Decimal("0.01"),
+            size_increment=Decimal(1),
         )
 
     async def find_contracts(self, query: ContractQuery) -> tuple[ContractDetails, ...]:

@@ -43,7 +43,7 @@ def details(of: Contract = AAPL, **terms: Any) -> ContractDetails:
         "liquid_hours": "20260415:0930-20260415:1600",
         "trading_hours": "20260415:0400-20260415:2000",
     }
-    return ContractDetails(contract=of, **(sound | terms))
+    return ContractDetails(contract=of, as_of=NOW, **(sound | terms))
 
 
 def buy(quantity: Any = 10, of: Contract = AAPL, **terms: Any) -> Candidate:

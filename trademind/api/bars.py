@@ -97,7 +97,7 @@ class BarWindow:
             raise Invalid([(field, f"spans more than {MAX_BARS} bars; take a shorter time or a larger bar")])
         return cls(start=start, end=end, duration=duration, now=now)
 
-    def request(self, bar_size: str, *, what_to_show: str, use_rth: bool) -> BarRequest:
+    def request(self, bar_size: str, *, what_to_show: str | None, use_rth: bool) -> BarRequest:
         """What to ask the broker. Raises `Invalid`."""
         return BarRequest(
             bar_size=bar_size,

@@ -6,7 +6,8 @@ the gateway goes away, every call that is waiting fails at once.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, Protocol
 
 from trademind.brokers.streams import EventStream, QuoteSource
 from trademind.domain import (
@@ -29,6 +30,9 @@ from trademind.domain import (
     Quote,
     SessionInfo,
 )
+
+AGE_FOR_ORDERS: Final = timedelta(days=1)
+"""How old what is known of a contract may be when an order for it is made."""
 
 
 class Broker(Protocol):
@@ -211,11 +215,18 @@ class Broker(Protocol):
         """Contracts whose symbol or name matches `text`."""
         ...
 
-    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
+    async def qualify(
+        self, query: ContractQuery, *, fresh: bool = False, max_age: timedelta | None = None
+    ) -> ContractDetails:
         """The one contract that `query` means. Raises `ContractNotFound`, `AmbiguousContract`.
+
+        What is known is told at once, as of when it was told; where that is more than a day ago it is asked
+        again meanwhile.
 
         Args:
             fresh: Ask again what is known already: the hours of a contract are told for some days only.
+            max_age: Ask first if what is known is older. For orders: now and then a symbol passes to another
+                company, and last week's answer would trade the wrong one.
         """
         ...
 

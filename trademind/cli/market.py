@@ -80,7 +80,6 @@ def bars(
             limit=limit,
             sec_type=sec_type,
             currency=currency,
-            what_to_show="MIDPOINT" if sec_type.upper() == "CASH" else None,
         )
         if as_json:
             print_json(found)

@@ -166,7 +166,7 @@ def place(
         "tif": tif or ("DAY" if good_till is None else "GTD"),
         "good_till": good_till,
         "sec_type": sec_type,
-        "exchange": exchange or ("IDEALPRO" if sec_type.upper() == "CASH" else "SMART"),
+        "exchange": exchange or "",
         "currency": currency,
         "outside_rth": outside_rth,
         "client_order_id": key,

@@ -14,8 +14,9 @@ from trademind.domain.instruments import (
     ContractQuery,
     OptionParameters,
     SecType,
+    default_exchange,
 )
-from trademind.domain.market import Bar, BarRequest, DataType, Quote
+from trademind.domain.market import Bar, BarRequest, DataType, Quote, default_data
 from trademind.domain.notices import Notice
 from trademind.domain.orders import (
     Order,
@@ -76,4 +77,6 @@ __all__ = [
     "TradingMode",
     "TradingState",
     "bracket",
+    "default_data",
+    "default_exchange",
 ]

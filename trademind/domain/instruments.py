@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -35,6 +36,19 @@ class SecType(StrEnum):
         return cls.OTHER
 
 
+_EXCHANGES = {
+    SecType.STOCK: "SMART", SecType.OPTION: "SMART", SecType.CFD: "SMART", SecType.BOND: "SMART",
+    SecType.WARRANT: "SMART", SecType.STRUCTURED: "SMART", SecType.COMMODITY: "SMART",
+    SecType.CASH: "IDEALPRO", SecType.CRYPTO: "PAXOS", SecType.FUND: "FUNDSERV",
+}  # fmt: skip
+
+
+def default_exchange(sec_type: SecType) -> str:
+    """Where IB routes a type of security that may trade anywhere. Empty for futures, options on them and
+    indices: each has an exchange of its own, which IB finds by the symbol."""
+    return _EXCHANGES.get(sec_type, "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """A contract IB has identified. `con_id` alone says which."""
@@ -66,7 +80,8 @@ class ContractQuery:
     symbol: str = ""
     con_id: int | None = None
     sec_type: SecType = SecType.STOCK
-    exchange: str = "SMART"
+    exchange: str = ""
+    """That of `default_exchange` if left out; beside a con id, IB's own choice for it."""
     currency: str = "USD"
     primary_exchange: str = ""
     local_symbol: str = ""
@@ -110,6 +125,8 @@ class ContractQuery:
             object.__setattr__(self, field, getattr(self, field).strip().upper())
         if self.con_id is None and not (self.symbol or self.local_symbol or self.isin):
             raise Invalid([("symbol", "give a symbol, a con_id, a local_symbol or an isin")])
+        if not self.exchange and self.con_id is None:
+            object.__setattr__(self, "exchange", default_exchange(self.sec_type))
 
     @property
     def name(self) -> str:
@@ -132,6 +149,8 @@ class ContractDetails:
     """What the gateway knows of a contract beyond its identity."""
 
     contract: Contract
+    as_of: datetime
+    """When the gateway told it."""
     long_name: str
     min_tick: Decimal
     """The smallest price increment. Where increments depend on the price, the smallest of them."""

@@ -1,11 +1,11 @@
 """Market data: quotes and bars. Prices here are floats, as they are measured, not owed."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from trademind.domain.instruments import Contract
+from trademind.domain.instruments import Contract, SecType
 from trademind.domain.notices import Notice
 from trademind.errors import Invalid
 
@@ -72,7 +72,25 @@ BAR_SIZES = (
 )  # fmt: skip
 """The bar sizes IB accepts, in its own spelling."""
 
-WHAT_TO_SHOW = ("TRADES", "MIDPOINT", "BID", "ASK")
+WHAT_TO_SHOW = (
+    "TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "AGGTRADES", "ADJUSTED_LAST",
+    "HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY", "FEE_RATE",
+)  # fmt: skip
+"""The kinds of data that bars can be made of, by IB's names."""
+
+_UNTRADED = frozenset({SecType.CASH, SecType.CFD, SecType.COMMODITY, SecType.FUND})
+
+
+def default_data(sec_type: SecType) -> str:
+    """The kind of data that shows an instrument's price: trades, where IB has them.
+
+    Nobody reports trades in currencies, CFDs and funds; of crypto IB has them as AGGTRADES only, and answers
+    TRADES with error 10299 (TWS API, "Historical Data: whatToShow").
+    """
+    if sec_type in _UNTRADED:
+        return "MIDPOINT"
+    return "AGGTRADES" if sec_type is SecType.CRYPTO else "TRADES"
+
 
 _DURATION = re.compile(r"[1-9]\d{0,5} [SDWMY]")
 
@@ -89,7 +107,8 @@ class BarRequest:
     duration: str = "1 D"
     end: datetime | None = None
     """The last moment covered; None for now. Must be aware."""
-    what_to_show: str = "TRADES"
+    what_to_show: str | None = None
+    """None for what `default_data` says of the instrument's type."""
     use_rth: bool = True
 
     def __post_init__(self) -> None:
@@ -99,7 +118,7 @@ class BarRequest:
         duration: object = self.duration
         if not (isinstance(duration, str) and _DURATION.fullmatch(duration)):
             errors.append(("duration", "must be a number and a unit of S, D, W, M or Y, such as '2 D'"))
-        if self.what_to_show not in WHAT_TO_SHOW:
+        if self.what_to_show not in (None, *WHAT_TO_SHOW):
             errors.append(("what_to_show", f"must be one of {', '.join(WHAT_TO_SHOW)}"))
         if self.end is not None:
             if self.end.tzinfo is None:
@@ -109,5 +128,11 @@ class BarRequest:
                     object.__setattr__(self, "end", self.end.astimezone(UTC))
                 except OverflowError:
                     errors.append(("end", "is out of range"))
+        if self.what_to_show == "ADJUSTED_LAST" and self.end is not None:
+            errors.append(("end", "IB adjusts prices up to now only: leave it out for ADJUSTED_LAST"))
         if errors:
             raise Invalid(errors)
+
+    def of(self, sec_type: SecType) -> "BarRequest":
+        """The same for an instrument of that type, with the kind of data filled in."""
+        return self if self.what_to_show else replace(self, what_to_show=default_data(sec_type))

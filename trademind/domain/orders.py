@@ -181,7 +181,8 @@ class OrderRequest:
     symbol: str = ""
     con_id: int | None = None
     sec_type: SecType = SecType.STOCK
-    exchange: str = "SMART"
+    exchange: str = ""
+    """As in `ContractQuery`."""
     currency: str = "USD"
     order_type: OrderType = OrderType.MARKET
     limit_price: Decimal | None = None
@@ -224,7 +225,7 @@ class OrderRequest:
                 exchange=self.exchange,
                 currency=self.currency,
             )
-            for name in ("symbol", "sec_type"):
+            for name in ("symbol", "sec_type", "exchange"):
                 object.__setattr__(self, name, getattr(query, name))
             object.__setattr__(self, "query", query)
         except Invalid as error:

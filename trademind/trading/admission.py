@@ -14,7 +14,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Final, Self
 
-from trademind.brokers.base import Broker
+from trademind.brokers.base import AGE_FOR_ORDERS, Broker
 from trademind.clock import Clock
 from trademind.domain import (
     Contract,
@@ -251,7 +251,7 @@ class Admissions:
     async def _details(self, query: ContractQuery, holding: Rules) -> ContractDetails | None:
         if not holding.need_contract:
             return None
-        details = await self._broker.qualify(query)
+        details = await self._broker.qualify(query, max_age=AGE_FOR_ORDERS)
         wanted = holding.limits.trading_hours
         if wanted is not None and trades(details, wanted, self._market.now()) is None:
             # What the broker remembers tells of the days after it was asked, and those may be over.
@@ -339,7 +339,7 @@ def _query(contract: Contract) -> ContractQuery:
         symbol=contract.symbol,
         con_id=contract.con_id or None,
         sec_type=contract.sec_type,
-        exchange=contract.exchange or "SMART",
+        exchange=contract.exchange,
         currency=contract.currency,
     )
 

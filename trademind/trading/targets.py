@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trademind.aio import KeyedLocks
-from trademind.brokers.base import Broker
+from trademind.brokers.base import AGE_FOR_ORDERS, Broker
 from trademind.clock import Clock
 from trademind.domain import Order, OrderRequest, OrderStatus, Standing, Target
 from trademind.errors import Conflict, DuplicateOrder, OrderNotFound, TradeMindError
@@ -74,7 +74,7 @@ class Targets:
 
     async def _reach(self, target: Target, cancel_working: bool, by: Caller) -> Reached:
         self._broker.check_taking_orders()
-        contract = (await self._broker.qualify(target.terms.query)).contract
+        contract = (await self._broker.qualify(target.terms.query, max_age=AGE_FOR_ORDERS)).contract
         async with self._locks.holding(str(contract.con_id)):
             key = target.terms.client_order_id
             if key is not None and (earlier := await self._journal.reading.intent(key)) is not None:
@@ -107,7 +107,7 @@ class Targets:
         return Reached(target, await self._standing(target), Placed((order,), is_new=False))
 
     async def _standing(self, target: Target) -> Standing:
-        contract = (await self._broker.qualify(target.terms.query)).contract
+        contract = (await self._broker.qualify(target.terms.query, max_age=AGE_FOR_ORDERS)).contract
         return Standing.of(
             contract, await self._broker.get_positions(), await self._broker.get_orders(working=True)
         )

@@ -75,10 +75,17 @@ async def _qualified(broker: Broker, asked: ContractIn) -> ContractDetails | Tra
         return error
 
 
-@router.get("/{con_id}", responses=problems(404, 422, 502, 503, 504))
-async def contract(con_id: ConId, broker: BrokerDep) -> ContractDetailsOut:
-    """What is known of a contract: its increments, hours and exchanges."""
-    return ContractDetailsOut.of(await broker.qualify(ContractQuery(con_id=con_id, exchange="")))
+class Freshness(In):
+    fresh: bool = Field(default=False, description="Ask IB again, whatever is known already.")
+
+
+@router.get("/{con_id}", responses=problems(404, 422, 429, 502, 503, 504))
+async def contract(
+    con_id: ConId, broker: BrokerDep, wanted: Annotated[Freshness, Query()]
+) -> ContractDetailsOut:
+    """What is known of a contract: its increments, hours and exchanges. IB has told it at `as_of`; what is
+    older than a day is asked again after this answer."""
+    return ContractDetailsOut.of(await broker.qualify(ContractQuery(con_id=con_id), fresh=wanted.fresh))
 
 
 class OptionsFilter(In):
@@ -99,13 +106,13 @@ async def options(con_id: ConId, broker: BrokerDep, wanted: Annotated[OptionsFil
         return OptionsOut(
             con_id=con_id, parameters=[OptionParametersOut.of(each) for each in found], contracts=[]
         )
-    underlying = (await broker.qualify(ContractQuery(con_id=con_id, exchange=""))).contract
+    underlying = (await broker.qualify(ContractQuery(con_id=con_id))).contract
     is_future = underlying.sec_type is SecType.FUTURE
     chain = await broker.find_contracts(
         ContractQuery(
             symbol=underlying.symbol,
             sec_type=SecType.FUTURE_OPTION if is_future else SecType.OPTION,
-            exchange=underlying.exchange if is_future else "SMART",
+            exchange=underlying.exchange if is_future else "",
             currency=underlying.currency,
             last_trade_date=wanted.expiration,
             trading_class=wanted.trading_class,

@@ -9,41 +9,25 @@ from pydantic import AwareDatetime, Field
 from trademind.api.bars import BarWindow
 from trademind.api.deps import BrokerDep
 from trademind.api.paging import Limit, PageToken
-from trademind.api.schemas.base import In
+from trademind.api.schemas.instruments import OneInstrument, QuoteFilter
 from trademind.api.schemas.market import BarOut, BarsPage, QuoteOut, QuotesOut
 from trademind.api.schemas.problem import problems
-from trademind.domain import ContractQuery, SecType
-from trademind.errors import Invalid
+from trademind.domain import default_data
+from trademind.domain.market import WHAT_TO_SHOW
 
 router = APIRouter(prefix="/api/market", tags=["market"])
 
-MAX_SYMBOLS = 50
-"""In one request. Each takes one of the account's market data lines, of which IB gives about 100."""
+SHOWN = f"One of {', '.join(WHAT_TO_SHOW)}; if left out, trades, or the midpoint where there are none."
 
 
-class _Instrument(In):
-    sec_type: SecType = SecType.STOCK
-    exchange: str = Field(default="", description="SMART for stocks and IDEALPRO for currencies if empty.")
-    currency: str = "USD"
-
-    def contract(self, symbol: str) -> ContractQuery:
-        exchange = self.exchange or ("IDEALPRO" if self.sec_type is SecType.CASH else "SMART")
-        return ContractQuery(symbol=symbol, sec_type=self.sec_type, exchange=exchange, currency=self.currency)
-
-
-class QuoteFilter(_Instrument):
-    symbols: str = Field(description="Separated by commas.", examples=["AAPL,MSFT"])
-
-
-class BarFilter(_Instrument):
-    symbol: str = Field(examples=["AAPL"])
+class BarFilter(OneInstrument):
     bar_size: str = Field(default="1 hour", description="In IB's spelling: '5 mins', '1 hour', '1 day'.")
     duration: str | None = Field(
         default=None, description="Back from `end`, in IB's terms: '2 D', '3600 S'. '1 D' without `start`."
     )
     start: AwareDatetime | None = Field(default=None, description="Bars that begin at or after it.")
     end: AwareDatetime | None = Field(default=None, description="Bars that begin before it; now if left out.")
-    what_to_show: str = Field(default="TRADES", description="TRADES, MIDPOINT, BID or ASK.")
+    what_to_show: str | None = Field(default=None, description=SHOWN)
     use_rth: bool = Field(default=True, description="Regular trading hours only.")
     limit: Limit = 500
     page_token: PageToken = None
@@ -52,19 +36,14 @@ class BarFilter(_Instrument):
 @router.get("/quotes", responses=problems(404, 409, 422, 429, 502, 503, 504))
 async def quotes(broker: BrokerDep, wanted: Annotated[QuoteFilter, Query()]) -> QuotesOut:
     """The latest quote of each symbol, in the order asked."""
-    symbols = [symbol.strip() for symbol in wanted.symbols.split(",")]
-    if len(symbols) > MAX_SYMBOLS:
-        raise Invalid([("symbols", f"at most {MAX_SYMBOLS} at once")])
-    if not all(symbols):
-        raise Invalid([("symbols", "one of them is empty")])
-    found = await broker.get_quotes([wanted.contract(symbol) for symbol in symbols])
+    found = await broker.get_quotes(wanted.queries())
     return QuotesOut(quotes=[QuoteOut.of(quote) for quote in found])
 
 
 @router.get("/bars", responses=problems(404, 409, 422, 429, 502, 503, 504))
 async def bars(broker: BrokerDep, wanted: Annotated[BarFilter, Query()]) -> BarsPage:
     """Historical bars, oldest first: back from `end` by `duration`, or from `start` to `end`."""
-    query = wanted.contract(wanted.symbol)
+    query = wanted.instrument
     window = BarWindow.asked(
         bar_size=wanted.bar_size,
         duration=wanted.duration,
@@ -74,11 +53,12 @@ async def bars(broker: BrokerDep, wanted: Annotated[BarFilter, Query()]) -> Bars
         now=datetime.now(UTC),
     )
     request = window.request(wanted.bar_size, what_to_show=wanted.what_to_show, use_rth=wanted.use_rth)
+    contract = (await broker.qualify(query)).contract
     page, following = window.page(await broker.get_bars(query, request), wanted.limit)
     return BarsPage(
-        symbol=query.symbol,
+        symbol=contract.symbol,
         bar_size=wanted.bar_size,
-        what_to_show=wanted.what_to_show,
+        what_to_show=wanted.what_to_show or default_data(contract.sec_type),
         bars=[BarOut.of(bar) for bar in page],
         next_page_token=following,
     )

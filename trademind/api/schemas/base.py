@@ -19,6 +19,10 @@ Stale = Annotated[
 ]
 Time = Annotated[str, Field(description="RFC 3339, in UTC.", json_schema_extra={"format": "date-time"})]
 
+EXCHANGE = (
+    "If empty, SMART for stocks and options, IDEALPRO for currencies, PAXOS for crypto, else IB's choice."
+)
+
 
 def _in_utc(value: datetime) -> datetime:
     try:

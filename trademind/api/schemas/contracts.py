@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, StrictInt
 
-from trademind.api.schemas.base import In, Out, Price, price
+from trademind.api.schemas.base import EXCHANGE, In, Out, Price, Time, price, time
 from trademind.api.schemas.order_requests import Number
 from trademind.domain import (
     Contract,
@@ -44,9 +44,7 @@ class ContractIn(In):
     symbol: str = ""
     con_id: StrictInt | None = None
     sec_type: SecType = SecType.STOCK
-    exchange: str = Field(
-        default="", description="If empty, SMART for stocks and options and IDEALPRO for currencies."
-    )
+    exchange: str = Field(default="", description=EXCHANGE)
     currency: str = "USD"
     primary_exchange: str = ""
     local_symbol: str = ""
@@ -60,14 +58,9 @@ class ContractIn(In):
     def query(self) -> ContractQuery:
         """The question in the domain's terms. Raises `Invalid`."""
         fields: dict[str, Any] = self.model_dump()
-        if not self.exchange and self.con_id is None:
-            fields["exchange"] = _EXCHANGES.get(self.sec_type, "")
         if self.strike is not None:
             fields["strike"] = exact(self.strike, "strike")
         return ContractQuery(**fields)
-
-
-_EXCHANGES = {SecType.STOCK: "SMART", SecType.OPTION: "SMART", SecType.CASH: "IDEALPRO"}
 
 
 class QualifyIn(In):
@@ -129,6 +122,7 @@ class ContractDetailsOut(Out):
     liquid_hours: str
     order_types: list[str]
     valid_exchanges: list[str]
+    as_of: Time = Field(description="When IB told it; the hours are those of the days after.")
 
     @classmethod
     def of(cls, details: ContractDetails) -> Self:
@@ -158,6 +152,7 @@ class ContractDetailsOut(Out):
             liquid_hours=details.liquid_hours,
             order_types=list(details.order_types),
             valid_exchanges=list(details.valid_exchanges),
+            as_of=time(details.as_of),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, StrictInt
 
-from trademind.api.schemas.base import In
+from trademind.api.schemas.base import EXCHANGE, In
 from trademind.domain import (
     OCAType,
     OrderChange,
@@ -58,7 +58,7 @@ class TermsIn(In):
     symbol: str = ""
     con_id: StrictInt | None = None
     sec_type: SecType = SecType.STOCK
-    exchange: str = "SMART"
+    exchange: str = Field(default="", description=EXCHANGE)
     currency: str = "USD"
     order_type: OrderTypeIn = OrderType.MARKET
     limit_price: Number | None = None

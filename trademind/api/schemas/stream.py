@@ -48,12 +48,11 @@ class InstrumentIn(In):
         return (contract.symbol, contract.sec_type) == (symbol, self.sec_type)
 
     def query(self) -> ContractQuery:
-        exchange = self.exchange or ("IDEALPRO" if self.sec_type is SecType.CASH else "SMART")
         return ContractQuery(
             symbol=self.symbol or "",
             con_id=self.con_id,
             sec_type=self.sec_type,
-            exchange=exchange,
+            exchange=self.exchange,
             currency=self.currency,
         )
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from trademind.brokers.book import Book
-from trademind.brokers.ibkr.contracts import Contracts
+from trademind.brokers.ibkr.contracts import Contracts, ContractStore
 from trademind.brokers.ibkr.history import History
 from trademind.brokers.ibkr.market_data import MAX_LINES, Quotes
 from trademind.brokers.ibkr.orders import Orders
@@ -64,6 +65,7 @@ class IBKRBroker:
             listed counts as never sent.
         max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history.
         order_ids: Where the order ids that were used are remembered; by default for the life of this object.
+        contracts: Where what IB has told of contracts is kept; by default for the life of this object.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class IBKRBroker:
         settle_after: float = 5.0,
         max_requests_per_second: int = 45,
         order_ids: OrderIds | None = None,
+        contracts: ContractStore | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not 0 < heartbeat < silent_after:
@@ -113,7 +116,7 @@ class IBKRBroker:
                 Channel.SESSION: lambda: (self.session,),
             },
         )
-        self._contracts = Contracts(self._session)
+        self._contracts = Contracts(self._session, clock, contracts)
         self._quotes = Quotes(self._session, self._contracts, clock)
         self._history = History(self._session, is_paced=max_requests_per_second > 0)
         self._orders = Orders(
@@ -132,7 +135,7 @@ class IBKRBroker:
             clock,
             self._streams,
             order_ids or OrderIds(),
-            on_ready=self._quotes.restore,
+            on_ready=self._on_ready,
             on_stale=self._mark_stale,
         )
         self._book.watch_orders(lambda order: self._streams.publish(Channel.ORDERS, order))
@@ -149,6 +152,10 @@ class IBKRBroker:
 
     def _session_for_orders(self) -> Session:
         return self._supervisor.session_for_orders()
+
+    def _on_ready(self, session: Session) -> None:
+        self._contracts.begin(session)
+        self._quotes.restore(session)
 
     def _mark_stale(self, is_stale: bool) -> None:
         self._book.mark_stale(is_stale)
@@ -283,20 +290,24 @@ class IBKRBroker:
         if len(queries) > MAX_LINES:
             raise Invalid([("symbols", f"at most {MAX_LINES} at a time")])
         details = await asyncio.gather(*(self._contracts.qualify(query) for query in queries))
-        return await self._quotes.get([one.contract for one in details])
+        with self._contracts.doubted(*queries):
+            return await self._quotes.get([one.contract for one in details])
 
     async def get_quote(self, query: ContractQuery) -> Quote:
         return (await self.get_quotes([query]))[0]
 
     async def get_bars(self, query: ContractQuery, request: BarRequest) -> tuple[Bar, ...]:
         details = await self._contracts.qualify(query)
-        return await self._history.fetch(details.contract, request)
+        with self._contracts.doubted(query):
+            return await self._history.fetch(details.contract, request.of(details.contract.sec_type))
 
     async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:
         return await self._contracts.search(text)
 
-    async def qualify(self, query: ContractQuery, *, fresh: bool = False) -> ContractDetails:
-        return await self._contracts.qualify(query, fresh=fresh)
+    async def qualify(
+        self, query: ContractQuery, *, fresh: bool = False, max_age: timedelta | None = None
+    ) -> ContractDetails:
+        return await self._contracts.qualify(query, fresh=fresh, max_age=max_age)
 
     async def find_contracts(self, query: ContractQuery) -> tuple[ContractDetails, ...]:
         return await self._contracts.find(query)

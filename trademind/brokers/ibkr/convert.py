@@ -124,11 +124,12 @@ def to_contract(contract: ib_async.Contract) -> Contract:
     )
 
 
-def to_details(details: ib_async.ContractDetails) -> ContractDetails:
+def to_details(details: ib_async.ContractDetails, *, as_of: datetime) -> ContractDetails:
     assert details.contract is not None
     size = decimal_or_none(details.sizeIncrement) or Decimal(1)
     return ContractDetails(
         contract=to_contract(details.contract),
+        as_of=as_of,
         long_name=details.longName,
         min_tick=decimal_or_none(details.minTick) or Decimal("0.01"),
         size_increment=size,

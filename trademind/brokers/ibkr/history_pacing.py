@@ -30,7 +30,7 @@ def is_limited(bar_size: str) -> bool:
     return bar_size in _SMALL_BARS
 
 
-def weight_of(what_to_show: str) -> int:
+def weight_of(what_to_show: str | None) -> int:
     """As how many requests one for this kind of data counts."""
     return 2 if what_to_show == "BID_ASK" else 1
 

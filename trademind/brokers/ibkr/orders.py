@@ -193,7 +193,7 @@ class Orders:
     ) -> Order:
         contract = self._working(order_id)[0].contract
         details = await self._contracts.qualify(
-            ContractQuery(con_id=contract.con_id, exchange=contract.exchange or "SMART")
+            ContractQuery(con_id=contract.con_id, exchange=contract.exchange)
         )
         order, session = self._working(order_id)
         self._new.check_taking()

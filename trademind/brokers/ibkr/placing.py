@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import ib_async
 
+from trademind.brokers.base import AGE_FOR_ORDERS
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.contracts import Contracts
@@ -137,7 +138,7 @@ class Placing:
         session = self.check_session()
         if request.account_id not in (None, session.account_id):
             raise AccountNotFound(f"this session trades {session.account_id}, not {request.account_id}")
-        details = await self._contracts.qualify(request.query)
+        details = await self._contracts.qualify(request.query, max_age=AGE_FOR_ORDERS)
         check_request(details, request, self._clock.now())
         return details.contract
 
