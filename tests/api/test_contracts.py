@@ -1,11 +1,15 @@
 """Contracts over HTTP, with the whole program behind it."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.test_end_to_end import client  # noqa: F401 - the fixture
+from tests.api.memory import served
+from tests.api.test_end_to_end import client, paper, until_ready  # noqa: F401 - the fixture
+from trademind.api import create_app
+from trademind.settings import load_settings
 
 AAPL = 265598
 
@@ -105,3 +109,21 @@ async def test_there_are_no_options_on_a_currency(client: httpx.AsyncClient) -> 
     (euro,) = (await client.post("/api/contracts/qualify", json=asked)).json()["contracts"]
     found = await get(client, f"/api/contracts/{euro['contract']['con_id']}/options")
     assert found["parameters"] == []
+
+
+async def test_what_was_told_survives_a_restart_and_can_be_asked_anew(tmp_path: Path) -> None:
+    told = []
+    for path in (f"/api/contracts/{AAPL}", f"/api/contracts/{AAPL}", f"/api/contracts/{AAPL}?fresh=true"):
+        async with served(create_app(paper(tmp_path))) as server:
+            await until_ready(server)
+            told.append((await get(server, path))["as_of"])
+    assert told[0] == told[1] < told[2]
+
+
+async def test_a_market_of_another_time_is_another_one_every_time(tmp_path: Path) -> None:
+    changes = {"cash": "1000", "start": "2026-03-02T10:00:00"}
+    settings = load_settings(_env_file=None, data_dir=tmp_path, paper=changes)
+    async with served(create_app(settings)) as server:
+        await until_ready(server)
+        await get(server, f"/api/contracts/{AAPL}")
+    assert not (tmp_path / "contracts.db").exists()

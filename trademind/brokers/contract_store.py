@@ -11,7 +11,7 @@ the file.
 import logging
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -112,7 +112,8 @@ class ContractFile:
                 log.warning(
                     "%s is damaged (%s): it is begun anew, and contracts are asked for", self._path, error
                 )
-                self._path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self._path.unlink()
             elif not self._is_failing:
                 log.warning("what is known of contracts cannot be kept in %s: %s", self._path, error)
             self._is_failing = True

@@ -135,7 +135,7 @@ class IBKRBroker:
             clock,
             self._streams,
             order_ids or OrderIds(),
-            on_ready=self._on_ready,
+            on_ready=self._quotes.restore,
             on_stale=self._mark_stale,
         )
         self._book.watch_orders(lambda order: self._streams.publish(Channel.ORDERS, order))
@@ -152,10 +152,6 @@ class IBKRBroker:
 
     def _session_for_orders(self) -> Session:
         return self._supervisor.session_for_orders()
-
-    def _on_ready(self, session: Session) -> None:
-        self._contracts.begin(session)
-        self._quotes.restore(session)
 
     def _mark_stale(self, is_stale: bool) -> None:
         self._book.mark_stale(is_stale)

@@ -63,7 +63,7 @@ class Contracts:
         self._clock = clock
         self._store = store
         self._account_id: str | None = None
-        """Whose sessions `known` was told in."""
+        """Whose sessions everything is told in: a broker keeps to its account."""
         self._known: OrderedDict[ContractQuery, ContractDetails] = OrderedDict()
         self._recall: asyncio.Task[None] | None = None
         """Brings in what the store has; None before anybody has missed it."""
@@ -75,14 +75,6 @@ class Contracts:
         self._asking, self._writing = Tasks(), Tasks()
         self._asked: SingleFlight[ContractQuery, tuple[ContractDetails, ...]] = SingleFlight(TradeMindError)
         self._searched: SingleFlight[str, tuple[ContractMatch, ...]] = SingleFlight(TradeMindError)
-
-    def begin(self, session: Session) -> None:
-        """A session has begun. What was told in another account's may be of another gateway altogether."""
-        if session.account_id == self._account_id:
-            return
-        self._account_id, self._recall, self._changes = session.account_id, None, None
-        self._known.clear()
-        self._overdue.clear()
 
     async def qualify(
         self, query: ContractQuery, *, fresh: bool = False, max_age: timedelta | None = None
@@ -98,7 +90,8 @@ class Contracts:
         known = self._known.get(query)
         if known is None or fresh:
             return await self._learn(query)
-        age = self._clock.now() - known.as_of
+        # Of an answer from the future the clock tells nothing.
+        age = abs(self._clock.now() - known.as_of)
         if max_age is not None and age > max_age:
             return await self._learn(query)
         if age > GOOD_FOR:
@@ -107,23 +100,24 @@ class Contracts:
         return known
 
     async def _remember(self) -> None:
-        """Have what the store knows, which is read once for each account."""
-        if self._store is None or self._account_id is None:
+        """Have what the store knows, which is read once, when a session says of which account."""
+        if self._store is None:
             return
         if self._recall is None:
+            self._account_id = self._session().account_id
+            assert self._account_id is not None
             loading = self._load(self._store, self._account_id)
             self._recall = self._writing.spawn(loading, name="contracts read")
         await asyncio.shield(self._recall)
 
     async def _load(self, store: ContractStore, account_id: str) -> None:
         found = await asyncio.to_thread(store.load, account_id)
-        if account_id == self._account_id:
-            for query, details in found.items():
-                self._known.setdefault(query, details)
+        for query, details in found.items():
+            self._known.setdefault(query, details)
 
     async def _learn(self, query: ContractQuery) -> ContractDetails:
         """Ask, and keep the answer; where there is none, or several, forget the one that was known."""
-        account_id, before = self._account_id, self._known.get(query)
+        before = self._known.get(query)
         found = await self.find(query)
         try:
             details = self._only_one(query, found)
@@ -134,12 +128,11 @@ class Contracts:
             log.warning(
                 "%s is con id %d now; it was %d", query.name, details.contract.con_id, before.contract.con_id
             )
-        if account_id == self._account_id:
-            self._known[query] = details
-            self._known.move_to_end(query)
-            if len(self._known) > CACHE_SIZE:
-                self._known.popitem(last=False)
-            self._note(query, details)
+        self._known[query] = details
+        self._known.move_to_end(query)
+        if len(self._known) > CACHE_SIZE:
+            self._known.popitem(last=False)
+        self._note(query, details)
         return details
 
     def forget(self, query: ContractQuery) -> None:
