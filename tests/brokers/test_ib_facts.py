@@ -445,7 +445,7 @@ async def change_what_fills_meanwhile(stage: Stage, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pacing, "WINDOW", LONG)
     broker = await stage.connect(client_id=2, max_requests_per_second=20)
     await broker.place_order(resting(client_order_id="late"))
-    await broker.qualify(ContractQuery(con_id=AAPL_ID))
+    await broker.qualify(ContractQuery(con_id=AAPL_ID, exchange="SMART"))
     others = [stage.begin(broker.place_order(resting())) for _ in range(20)]
     await until(lambda: broker.session.queued["order"])
     queued = broker.session.queued["order"]
