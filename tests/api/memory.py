@@ -39,6 +39,9 @@ from trademind.domain import (
     PnL,
     Position,
     Quote,
+    ScannerParameters,
+    ScanRequest,
+    ScanRow,
     SecType,
     SessionInfo,
     SessionState,
@@ -331,6 +334,20 @@ class MemoryBroker:
         self._find(query)
         self.bar_requests.append(request)
         return self.bars
+
+    async def get_head_timestamp(
+        self, query: ContractQuery, what_to_show: str | None = None, *, use_rth: bool = True
+    ) -> datetime:
+        self._find(query)
+        return NOW
+
+    async def get_scanner_parameters(self) -> ScannerParameters:
+        self._answer()
+        return ScannerParameters(scan_codes=(), instruments=(), locations=(), filters=())
+
+    async def scan(self, request: ScanRequest) -> tuple[ScanRow, ...]:
+        self._answer()
+        return ()
 
     async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:
         self._answer()

@@ -6,7 +6,7 @@ the gateway goes away, every call that is waiting fails at once.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from trademind.brokers.streams import EventStream, QuoteSource
@@ -28,6 +28,9 @@ from trademind.domain import (
     PnL,
     Position,
     Quote,
+    ScannerParameters,
+    ScanRequest,
+    ScanRow,
     SessionInfo,
 )
 
@@ -209,6 +212,29 @@ class Broker(Protocol):
 
     async def get_bars(self, query: ContractQuery, request: BarRequest) -> tuple[Bar, ...]:
         """Historical bars, oldest first. The last one may still be forming."""
+        ...
+
+    async def get_head_timestamp(
+        self, query: ContractQuery, what_to_show: str | None = None, *, use_rth: bool = True
+    ) -> datetime:
+        """The first moment of an instrument's history, of the kind of data that bars would be made of.
+
+        Raises:
+            Invalid, ContractNotFound, AmbiguousContract, Refused, PacingViolation, Unavailable, NoAnswer.
+        """
+        ...
+
+    async def get_scanner_parameters(self) -> ScannerParameters:
+        """What can be scanned for. Raises `Unavailable`, `NoAnswer`."""
+        ...
+
+    async def scan(self, request: ScanRequest) -> tuple[ScanRow, ...]:
+        """Instruments ranked by a figure of their market, best first, as they are now.
+
+        Raises:
+            Refused: IB has no such scan.
+            NotSubscribed, TooManySubscriptions, Unavailable, NoAnswer.
+        """
         ...
 
     async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:

@@ -29,6 +29,14 @@ from trademind.domain.orders import (
 )
 from trademind.domain.previews import Margin, OrderPreview
 from trademind.domain.risk import RiskLimits, TradingHours, TradingMode, TradingState
+from trademind.domain.scanner import (
+    ScanCode,
+    ScanInstrument,
+    ScanLocation,
+    ScannerParameters,
+    ScanRequest,
+    ScanRow,
+)
 from trademind.domain.session import SessionInfo, SessionState, Snapshot
 from trademind.domain.targets import Standing, Target
 
@@ -63,6 +71,12 @@ __all__ = [
     "Quote",
     "Resumed",
     "RiskLimits",
+    "ScanCode",
+    "ScanInstrument",
+    "ScanLocation",
+    "ScanRequest",
+    "ScanRow",
+    "ScannerParameters",
     "SecType",
     "SessionInfo",
     "SessionState",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +11,7 @@ from trademind.brokers.ibkr.contracts import Contracts, ContractStore
 from trademind.brokers.ibkr.history import History
 from trademind.brokers.ibkr.market_data import MAX_LINES, Quotes
 from trademind.brokers.ibkr.orders import Orders
+from trademind.brokers.ibkr.scanners import Scanners
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.brokers.ibkr.supervisor import Supervisor
 from trademind.brokers.order_ids import OrderIds
@@ -34,6 +35,9 @@ from trademind.domain import (
     PnL,
     Position,
     Quote,
+    ScannerParameters,
+    ScanRequest,
+    ScanRow,
     SessionInfo,
 )
 from trademind.errors import Invalid, OrderNotFound, TradeMindError
@@ -119,6 +123,7 @@ class IBKRBroker:
         self._contracts = Contracts(self._session, clock, contracts)
         self._quotes = Quotes(self._session, self._contracts, clock)
         self._history = History(self._session, is_paced=max_requests_per_second > 0)
+        self._scanners = Scanners(self._session)
         self._orders = Orders(
             self._session, self._session_for_orders, self._book, self._contracts, clock, client_id
         )
@@ -188,7 +193,8 @@ class IBKRBroker:
         """Close the session and stop reconnecting. Calls that wait fail with `NotConnected`."""
         await self._supervisor.close()
         self._quotes.close()
-        await asyncio.gather(self._orders.close(), self._contracts.close(), self._history.close())
+        desks = (self._orders, self._contracts, self._history, self._scanners)
+        await asyncio.gather(*(desk.close() for desk in desks))
 
     async def reconnect(self) -> None:
         """Give the present connection up and make a new one, without waiting for it."""
@@ -296,6 +302,21 @@ class IBKRBroker:
         details = await self._contracts.qualify(query)
         with self._contracts.doubted(query):
             return await self._history.fetch(details.contract, request.of(details.contract.sec_type))
+
+    async def get_head_timestamp(
+        self, query: ContractQuery, what_to_show: str | None = None, *, use_rth: bool = True
+    ) -> datetime:
+        contract = (await self._contracts.qualify(query)).contract
+        shown = BarRequest(what_to_show=what_to_show).of(contract.sec_type).what_to_show
+        assert shown is not None
+        with self._contracts.doubted(query):
+            return await self._history.head(contract, shown, use_rth=use_rth)
+
+    async def get_scanner_parameters(self) -> ScannerParameters:
+        return await self._scanners.parameters()
+
+    async def scan(self, request: ScanRequest) -> tuple[ScanRow, ...]:
+        return await self._scanners.scan(request)
 
     async def search_contracts(self, text: str) -> tuple[ContractMatch, ...]:
         return await self._contracts.search(text)

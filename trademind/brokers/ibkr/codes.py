@@ -359,6 +359,7 @@ _REQUESTS: dict[int, Code] = {
     385: _failure("the id is in use by another scanner subscription"),
     415: _failure("an earlier request for quotes is still open", "Wait for it, then ask again."),
     430: _failure("no fundamental data for this instrument"),
+    490: _failure("no subscription for what the scanner looks at", error=NotSubscribed),
     492: _notice("a scanner's results are imprecise without a subscription", scope=Scope.REQUEST),
     10005: _failure("the advisor's models are read-only"),
     10159: _failure("the search for symbols failed", "Ask again."),
@@ -797,6 +798,7 @@ _BY_WORDS: Mapping[str, type[TradeMindError]] = {
     "market data permissions": NotSubscribed,
     "not available.not allowed": NotSubscribed,
     "requests exceeded": TooManySubscriptions,
+    "simultaneous api scanner": TooManySubscriptions,
 }
 
 

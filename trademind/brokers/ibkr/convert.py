@@ -31,6 +31,7 @@ from trademind.domain import (
     OrderStatus,
     OrderType,
     Quote,
+    ScanRow,
     SecType,
     Side,
 )
@@ -168,6 +169,24 @@ def to_match(description: ib_async.ContractDescription) -> ContractMatch:
         description=contract.description,
         derivative_sec_types=tuple(description.derivativeSecTypes),
     )
+
+
+def to_scan_row(found: ib_async.ScanData) -> ScanRow:
+    assert found.contractDetails.contract is not None
+    return ScanRow(
+        rank=found.rank,
+        contract=to_contract(found.contractDetails.contract),
+        distance=found.distance,
+        benchmark=found.benchmark,
+        projection=found.projection,
+    )
+
+
+def to_moment(when: date) -> datetime:
+    """A moment as ib_async reads it; a date alone is its midnight, and without a zone it is UTC."""
+    if not isinstance(when, datetime):
+        return datetime(when.year, when.month, when.day, tzinfo=UTC)
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def on_wire(number: Decimal) -> Any:
@@ -344,13 +363,9 @@ def to_quote(
 
 
 def to_bar(bar: ib_async.BarData) -> Bar:
-    when = bar.date
-    if not isinstance(when, datetime):
-        assert isinstance(when, date)
-        when = datetime(when.year, when.month, when.day, tzinfo=UTC)
     has_volume = bar.volume >= 0
     return Bar(
-        time=when.astimezone(UTC),
+        time=to_moment(bar.date),
         open=bar.open,
         high=bar.high,
         low=bar.low,

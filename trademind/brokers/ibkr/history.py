@@ -7,8 +7,10 @@ long it is; one that would wait for longer than its deadline is refused at once,
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from trademind.aio import SingleFlight
@@ -34,9 +36,15 @@ FRESH_FOR: Final = 15.0
 KEPT: Final = 200
 """Answers kept for that long; some 10 MB if they are long ones."""
 
+HEAD_GOOD_FOR: Final = 86_400.0
+"""Seconds that the beginning of a history is not asked for again."""
+SINCE_EPOCH: Final = 2
+"""The format of times that leaves no doubt about their zone."""
+
 _NO_DATA = "query returned no data"
 
 _Key = tuple[int, str, BarRequest]
+_HeadKey = tuple[int, str, str, bool]
 _Bars = tuple[Bar, ...]
 
 
@@ -66,6 +74,8 @@ class History:
         self._timer: asyncio.TimerHandle | None = None
         self._under_way: SingleFlight[_Key, _Bars] = SingleFlight(TradeMindError)
         self._answers: OrderedDict[_Key, tuple[float, _Bars]] = OrderedDict()
+        self._heads: SingleFlight[_HeadKey, datetime] = SingleFlight(TradeMindError)
+        self._known_heads: OrderedDict[_HeadKey, tuple[float, datetime]] = OrderedDict()
 
     async def fetch(self, contract: Contract, request: BarRequest) -> _Bars:
         """Bars of one request, oldest first; none where the market has none.
@@ -90,23 +100,78 @@ class History:
         if self._is_paced and is_limited(request.bar_size):
             subject = (contract.con_id, contract.exchange, request.what_to_show)
             limited = Wanted(key, subject, weight_of(request.what_to_show))
-        await self._turn(
-            what,
-            _Held(limited, asyncio.get_running_loop().create_future()),
-            self._session().options.request_timeout,
-        )
-        try:
+        async with self._its_turn(what, limited):
             bars = await self._ask(what, contract, request, limited)
-        finally:
-            if limited is not None:
-                self._pacing.release(limited)
-            self._in_flight -= 1
-            self._let_go()
         self._answers[key] = (asyncio.get_running_loop().time(), bars)
         self._answers.move_to_end(key)
         if len(self._answers) > KEPT:
             self._answers.popitem(last=False)
         return bars
+
+    async def head(self, contract: Contract, what_to_show: str, *, use_rth: bool) -> datetime:
+        """The first moment of which IB has data of this kind. It counts as a request for history, by IB's
+        documentation, and is not asked again for a day.
+
+        Raises:
+            PacingViolation, Refused, Unavailable, NoAnswer.
+        """
+        key = (contract.con_id, contract.exchange, what_to_show, use_rth)
+        told_at, first = self._known_heads.get(key, (float("-inf"), None))
+        if first is not None and asyncio.get_running_loop().time() - told_at < HEAD_GOOD_FOR:
+            return first
+        return await self._heads.ask(
+            key, lambda: self._ask_head(key, contract), name=f"beginning of {contract.symbol}"
+        )
+
+    async def _ask_head(self, key: _HeadKey, contract: Contract) -> datetime:
+        what, (_, exchange, what_to_show, use_rth) = f"beginning of the history of {contract.symbol}", key
+        subject = (contract.con_id, exchange, what_to_show)
+        limited = Wanted(key, subject, weight_of(what_to_show)) if self._is_paced else None
+        async with self._its_turn(what, limited):
+            session, wanted = self._session(), convert.to_ib_reference(contract)
+
+            def send(req_id: int) -> None:
+                self._count(limited)
+                session.ib.client.reqHeadTimeStamp(req_id, wanted, what_to_show, use_rth, SINCE_EPOCH)
+
+            with self._heeding_complaints():
+                first = convert.to_moment(
+                    await session.requests.ask(
+                        what, send, contract=wanted, give_up=session.ib.client.cancelHeadTimeStamp
+                    )
+                )
+        self._known_heads[key] = asyncio.get_running_loop().time(), first
+        if len(self._known_heads) > KEPT:
+            self._known_heads.popitem(last=False)
+        return first
+
+    @asynccontextmanager
+    async def _its_turn(self, what: str, limited: Wanted | None) -> AsyncIterator[None]:
+        """Wait until a request may be sent; it is in flight inside. Raises `PacingViolation`."""
+        held = _Held(limited, asyncio.get_running_loop().create_future())
+        await self._turn(what, held, self._session().options.request_timeout)
+        try:
+            yield
+        finally:
+            if limited is not None:
+                self._pacing.release(limited)
+            self._in_flight -= 1
+            self._let_go()
+
+    def _count(self, limited: Wanted | None) -> None:
+        """It is being sent: counted only now, for its turn may have been a while in coming."""
+        if limited is not None:
+            self._pacing.count(asyncio.get_running_loop().time(), limited)
+
+    @contextmanager
+    def _heeding_complaints(self) -> Iterator[None]:
+        """Ask nothing for a while if IB says that it was too much."""
+        try:
+            yield
+        except PacingViolation as error:
+            if error.ib_code is not None:
+                self._pacing.penalise(asyncio.get_running_loop().time())
+            raise
 
     async def _turn(self, what: str, held: _Held, patience: float) -> None:
         """Wait until `held` may be asked; it counts as in flight then. Raises `PacingViolation`."""
@@ -164,8 +229,7 @@ class History:
 
     async def _ask(self, what: str, contract: Contract, request: BarRequest, limited: Wanted | None) -> _Bars:
         def send(req_id: int) -> None:
-            if limited is not None:  # counted when it is sent: its turn may have been a while in coming
-                self._pacing.count(asyncio.get_running_loop().time(), limited)
+            self._count(limited)
             session.ib.client.reqHistoricalData(
                 req_id,
                 wanted,
@@ -174,7 +238,7 @@ class History:
                 request.bar_size,
                 request.what_to_show,
                 request.use_rth,
-                seconds_since_epoch,
+                SINCE_EPOCH,
                 False,
                 [],
             )
@@ -182,18 +246,11 @@ class History:
         session = self._session()
         wanted = convert.to_ib_reference(contract)
         end = request.end.strftime("%Y%m%d-%H:%M:%S") if request.end else ""
-        seconds_since_epoch = 2  # the format that leaves no doubt about time zones
         try:
-            bars = await session.requests.ask(
-                what,
-                send,
-                contract=wanted,
-                give_up=session.ib.client.cancelHistoricalData,
-            )
-        except PacingViolation as error:
-            if error.ib_code is not None:
-                self._pacing.penalise(asyncio.get_running_loop().time())
-            raise
+            with self._heeding_complaints():
+                bars = await session.requests.ask(
+                    what, send, contract=wanted, give_up=session.ib.client.cancelHistoricalData
+                )
         except Refused as error:
             if error.ib_code == 162 and _NO_DATA in error.detail:
                 return ()
@@ -205,4 +262,4 @@ class History:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self._under_way.finish(grace=1)
+        await asyncio.gather(self._under_way.finish(grace=1), self._heads.finish(grace=1))

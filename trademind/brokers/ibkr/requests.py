@@ -8,6 +8,7 @@ one that would not have it within its deadline is refused at once.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,12 +27,16 @@ MOST_OF_IT = 0.75
 UNLISTED_CODE_GRACE = 1.0
 """Seconds that an answer may still come after an error code that is in no table: it may be a mere warning."""
 
+MAX_GIVEN_UP = 100
+"""Requests that were given up, of which errors may still come; they do within a second."""
+
 
 @dataclass(slots=True, eq=False)
 class _Question:
     key: Any
     what: str
     answer: "asyncio.Future[Any]"
+    goes_on: bool = False
 
 
 class Requests:
@@ -50,6 +55,7 @@ class Requests:
         self._open: dict[Any, _Question] = {}
         self._shared: SingleFlight[str, Any] = SingleFlight(TradeMindError)
         self._closed: TradeMindError | None = None
+        self._given_up: deque[Any] = deque(maxlen=MAX_GIVEN_UP)
 
     async def ask(
         self,
@@ -59,6 +65,7 @@ class Requests:
         contract: ib_async.Contract | None = None,
         priority: Priority = Priority.DATA,
         give_up: Callable[[int], None] | None = None,
+        goes_on: bool = False,
         timeout: float | None = None,
     ) -> Any:
         """Ask with a request id of its own.
@@ -68,6 +75,7 @@ class Requests:
             send: Sends the request, given its id.
             contract: What ib_async is to log errors with.
             give_up: Tells the gateway, given the id, that the answer is no longer wanted.
+            goes_on: The gateway answers again and again until it is told so: it is told after the first.
             timeout: Seconds until it counts as unanswered, where that is not as for all.
 
         Raises:
@@ -79,7 +87,7 @@ class Requests:
 
         def begin() -> _Question:
             req_id = self.new_id()
-            return self._begin(req_id, what, contract, lambda: send(req_id))
+            return self._begin(req_id, what, contract, lambda: send(req_id), goes_on=goes_on)
 
         return await self._wait(what, priority, begin, give_up, timeout or self._timeout)
 
@@ -171,9 +179,15 @@ class Requests:
                 self._end(question, give_up)
 
     def _begin(
-        self, key: Any, what: str, contract: ib_async.Contract | None, send: Callable[[], None]
+        self,
+        key: Any,
+        what: str,
+        contract: ib_async.Contract | None,
+        send: Callable[[], None],
+        *,
+        goes_on: bool = False,
     ) -> _Question:
-        question = _Question(key, what, self._ib.wrapper.startReq(key, contract))
+        question = _Question(key, what, self._ib.wrapper.startReq(key, contract), goes_on)
         self._open[key] = question
         try:
             send()
@@ -184,23 +198,29 @@ class Requests:
 
     def _end(self, question: _Question, give_up: Callable[[int], None] | None) -> None:
         """Leave nothing behind, here or in ib_async, or later messages of that kind would be swallowed."""
-        key, wrapper = question.key, self._ib.wrapper
-        was_answered = question.answer.done()
-        question.answer.cancel()
+        key, wrapper, answer = question.key, self._ib.wrapper, question.answer
+        is_over = answer.done() and not (
+            question.goes_on and not answer.cancelled() and answer.exception() is None
+        )
+        answer.cancel()
         if self._open.get(key) is question:
             del self._open[key]
         if wrapper._futures.get(key) in (None, question.answer):
             for leftovers in (wrapper._futures, wrapper._results, wrapper._reqId2Contract):
                 leftovers.pop(key, None)
-        if give_up is not None and not was_answered and self._closed is None:
+        if give_up is not None and not is_over and self._closed is None:
+            self._given_up.append(key)
             self._pacer.post(Priority.DATA, lambda: give_up(key))
 
     def on_error(self, req_id: int, code: int, message: str) -> bool:
-        """Fail the request an error message is about. Returns whether there was one, and it has failed.
+        """Fail the request an error message is about. Returns whether there was one, and it has failed, or
+        nobody waits for it any more.
 
         A code that is in no table is neither taken for harmless nor for the end: the answer may still come,
         for a while.
         """
+        if req_id in self._given_up:
+            return True  # IB confirms by an error that it has stopped
         question = self._open.get(req_id)
         if question is None or (severity := code_of(code).severity) is Severity.NOTICE:
             return False
