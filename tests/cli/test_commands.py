@@ -54,6 +54,8 @@ def test_version_and_help() -> None:
         "reconcile",
         "quote",
         "bars",
+        "contracts",
+        "scan",
         "risk",
         "halt",
         "resume",

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 import trademind
-from trademind.cli import doctor, gateway, journal, market, orders, portfolio, risk, server
+from trademind.cli import (
+    contracts,
+    doctor,
+    gateway,
+    journal,
+    market,
+    orders,
+    portfolio,
+    risk,
+    scanner,
+    server,
+)
 from trademind.cli.output import EXIT_CODES
 
 app = typer.Typer(
@@ -39,6 +50,7 @@ def _root(
 app.add_typer(server.app, name="server")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(orders.app, name="order")
+app.add_typer(contracts.app, name="contracts")
 app.add_typer(journal.app, name="journal")
 app.command()(portfolio.account)
 app.command()(portfolio.positions)
@@ -49,6 +61,7 @@ app.command()(risk.halt)
 app.command()(risk.resume)
 app.command()(market.quote)
 app.command()(market.bars)
+app.command()(scanner.scan)
 app.command()(doctor.doctor)
 
 

@@ -46,13 +46,17 @@ class Server:
     def get(self, path: str, **params: object) -> Any:
         """The JSON answer to a GET; parameters that are None are left out."""
         given = {name: str(value) for name, value in params.items() if value is not None}
-        return self._ask("GET", path, params=given)
+        return self._ask("GET", path, is_question=True, params=given)
+
+    def question(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON answer to a question that takes a body, and changes nothing."""
+        return self._ask("POST", path, is_question=True, json=body)
 
     def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON answer to a request that changes something."""
-        return self._ask(method, path, **({} if body is None else {"json": body}))
+        return self._ask(method, path, is_question=False, **({} if body is None else {"json": body}))
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
+    def _ask(self, method: str, path: str, *, is_question: bool, **options: Any) -> Any:
         try:
             answer = self._http.request(method, path, **options)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -63,21 +67,21 @@ class Server:
                 "or say with --url where it is",
             ) from error
         except httpx.HTTPError as error:
-            raise self._broken(method, error) from error
+            raise self._broken(is_question, error) from error
         if answer.headers.get("content-type", "").startswith("application/problem+json"):
-            raise CommandFailed(_exit_code(answer.json()), answer.json())
+            raise CommandFailed(exit_code(answer.json()), answer.json())
         try:
             answer.raise_for_status()
             return answer.json()
         except (httpx.HTTPStatusError, ValueError) as error:
-            if method != "GET" and answer.status_code >= 500:
-                raise self._broken(method, httpx.HTTPError(f"HTTP {answer.status_code}")) from error
+            if not is_question and answer.status_code >= 500:
+                raise self._broken(is_question, httpx.HTTPError(f"HTTP {answer.status_code}")) from error
             detail = f"what answers at {self.url} is not TradeMind (HTTP {answer.status_code})"
             raise CommandFailed.because(Exit.UNREACHABLE, "not_trademind", detail) from error
 
-    def _broken(self, method: str, error: httpx.HTTPError) -> CommandFailed:
+    def _broken(self, is_question: bool, error: httpx.HTTPError) -> CommandFailed:
         what = str(error) or type(error).__name__
-        if method == "GET":
+        if is_question:
             return CommandFailed.because(
                 Exit.UNREACHABLE, "server_unreachable", f"{self.url} did not answer: {what}"
             )
@@ -103,7 +107,8 @@ def _checked(url: str) -> str:
     return url
 
 
-def _exit_code(problem: dict[str, Any]) -> Exit:
+def exit_code(problem: dict[str, Any]) -> Exit:
+    """What a problem document means for a script."""
     match problem.get("status"):
         case 503:
             return Exit.UNREACHABLE

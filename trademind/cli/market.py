@@ -7,13 +7,15 @@ import typer
 from trademind.cli.client import Server, Url
 from trademind.cli.output import Json, print_json, print_table, reporting
 
-SecType = Annotated[str, typer.Option(help="IB's security type: STK, CASH, …")]
+SecType = Annotated[str, typer.Option(help="IB's security type: STK, CASH, FUT, CRYPTO, …")]
+Exchange = Annotated[str | None, typer.Option(help="Where, if not where IB trades its type.")]
 Currency = Annotated[str, typer.Option()]
 
 
 def quote(
     symbols: Annotated[list[str], typer.Argument(help="One or more, such as AAPL MSFT.")],
     sec_type: SecType = "STK",
+    exchange: Exchange = None,
     currency: Currency = "USD",
     url: Url = None,
     as_json: Json = False,
@@ -33,7 +35,11 @@ def quote(
     )
     with reporting(as_json), Server(url) as server:
         found = server.get(
-            "/api/market/quotes", symbols=",".join(symbols), sec_type=sec_type, currency=currency
+            "/api/market/quotes",
+            symbols=",".join(symbols),
+            sec_type=sec_type,
+            exchange=exchange,
+            currency=currency,
         )
         if as_json:
             print_json(found)
@@ -64,6 +70,7 @@ def bars(
     end: Annotated[str | None, typer.Option(help="Until when; now if left out.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the oldest first.")] = 500,
     sec_type: SecType = "STK",
+    exchange: Exchange = None,
     currency: Currency = "USD",
     url: Url = None,
     as_json: Json = False,
@@ -79,6 +86,7 @@ def bars(
             end=end,
             limit=limit,
             sec_type=sec_type,
+            exchange=exchange,
             currency=currency,
         )
         if as_json:

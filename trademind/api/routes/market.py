@@ -9,8 +9,9 @@ from pydantic import AwareDatetime, Field
 from trademind.api.bars import BarWindow
 from trademind.api.deps import BrokerDep
 from trademind.api.paging import Limit, PageToken
+from trademind.api.schemas.base import time
 from trademind.api.schemas.instruments import OneInstrument, QuoteFilter
-from trademind.api.schemas.market import BarOut, BarsPage, QuoteOut, QuotesOut
+from trademind.api.schemas.market import BarOut, BarsPage, HeadTimestampOut, QuoteOut, QuotesOut
 from trademind.api.schemas.problem import problems
 from trademind.domain import default_data
 from trademind.domain.market import WHAT_TO_SHOW
@@ -31,6 +32,11 @@ class BarFilter(OneInstrument):
     use_rth: bool = Field(default=True, description="Regular trading hours only.")
     limit: Limit = 500
     page_token: PageToken = None
+
+
+class HeadFilter(OneInstrument):
+    what_to_show: str | None = Field(default=None, description=SHOWN)
+    use_rth: bool = Field(default=True, description="Regular trading hours only.")
 
 
 @router.get("/quotes", responses=problems(404, 409, 422, 429, 502, 503, 504))
@@ -61,4 +67,20 @@ async def bars(broker: BrokerDep, wanted: Annotated[BarFilter, Query()]) -> Bars
         what_to_show=wanted.what_to_show or default_data(contract.sec_type),
         bars=[BarOut.of(bar) for bar in page],
         next_page_token=following,
+    )
+
+
+@router.get("/head_timestamp", responses=problems(404, 409, 422, 429, 502, 503, 504))
+async def head_timestamp(broker: BrokerDep, wanted: Annotated[HeadFilter, Query()]) -> HeadTimestampOut:
+    """Since when there is history of an instrument. IB counts it as a request for history; the answer is kept
+    for a day."""
+    query = wanted.instrument
+    contract = (await broker.qualify(query)).contract
+    first = await broker.get_head_timestamp(query, wanted.what_to_show, use_rth=wanted.use_rth)
+    return HeadTimestampOut(
+        symbol=contract.symbol,
+        con_id=contract.con_id,
+        what_to_show=wanted.what_to_show or default_data(contract.sec_type),
+        use_rth=wanted.use_rth,
+        head_timestamp=time(first),
     )

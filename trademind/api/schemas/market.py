@@ -125,3 +125,11 @@ class BarsPage(Out):
     next_page_token: str | None = Field(
         description="Give it back as `page_token`, with the same `symbol` and `bar_size`; null at the end."
     )
+
+
+class HeadTimestampOut(Out):
+    symbol: str
+    con_id: int
+    what_to_show: str
+    use_rth: bool
+    head_timestamp: Time = Field(description="The first moment of the history.")
