@@ -183,6 +183,9 @@ async with broker.stream(Channel.EXECUTIONS) as stream:
     """
 tm = notebook.connect()
 print("plain:", tm.account().account_id, tm.place("BUY", 10, "QQQ", client_order_id="plain").status)
+frame = tm.bars("SPY", "1 day", "5 D").to_pandas()
+quotes = [quote.contract.symbol for quote in tm.quotes("SPY", "QQQ")]
+print("frame:", list(frame.columns)[:4], len(frame) > 2, quotes)
 print("awaited again:", (await tm.broker.get_account()).account_id, (await broker.get_account()).account_id)
 """,
     """
@@ -212,6 +215,7 @@ def test_a_notebook_awaits_the_broker_and_calls_the_facade_in_one_kernel(
         "awaited: DUTM00001",
         "streamed: SPY 10",
         "plain: DUTM00001 filled",
+        "frame: ['open', 'high', 'low', 'close'] True ['SPY', 'QQQ']",
         "awaited again: DUTM00001 DUTM00001",
         "still there: ready filled",
         "closed: stopped",

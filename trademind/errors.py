@@ -20,6 +20,7 @@
     ├── TooLarge                     more bytes than any request has a use for (413)
     ├── UnsupportedMediaType         a body that does not say it is JSON (415)
     ├── InternalError                a fault of TradeMind's own; its log has the rest (500)
+    ├── NotInstalled                 this call needs a library that is not installed (500)
     ├── Forbidden                    (403)
     │   ├── HostNotAllowed           asked for under a name that is not the server's
     │   ├── OriginNotAllowed         a web page of another site wants to change something
@@ -233,6 +234,12 @@ class UnsupportedMediaType(TradeMindError):
 class InternalError(TradeMindError):
     code = "internal_error"
     title = "TradeMind has failed"
+    retry_safe = False
+
+
+class NotInstalled(TradeMindError):
+    code = "not_installed"
+    title = "A library is not installed"
     retry_safe = False
 
 

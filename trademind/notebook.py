@@ -12,15 +12,15 @@ tm.broker.get_account()` works in a notebook as well.
 import asyncio
 from collections.abc import Awaitable, Coroutine
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import nest_asyncio
 
+from trademind.brokers.bars import Bars, bars_of
 from trademind.brokers.base import Broker
 from trademind.domain import (
     Account,
-    Bar,
-    BarRequest,
     ContractMatch,
     ContractQuery,
     Execution,
@@ -67,13 +67,37 @@ class Notebook:
 
     def quote(self, symbol: str) -> Quote:
         """The latest quote of a stock."""
-        return _run(self.broker.get_quote(ContractQuery(symbol=symbol)))
+        return self.quotes(symbol)[0]
 
-    def bars(self, symbol: str, bar_size: str = "1 hour", duration: str = "5 D") -> tuple[Bar, ...]:
-        """Historical bars of a stock, oldest first."""
+    def quotes(self, *instruments: str | ContractQuery) -> tuple[Quote, ...]:
+        """The latest quotes of stocks by their symbols, or of anything, in that order."""
+        queries = [ContractQuery(symbol=each) if isinstance(each, str) else each for each in instruments]
+        return _run(self.broker.get_quotes(queries))
+
+    def bars(
+        self,
+        instrument: str | ContractQuery,
+        bar_size: str = "1 hour",
+        duration: str | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        what_to_show: str | None = None,
+        use_rth: bool = True,
+    ) -> Bars:
+        """Historical bars, oldest first: `tm.bars("AAPL", "1 day", "1 M").to_pandas()`. Five days of them unless
+        `duration` or `start` say otherwise; see `trademind.brokers.bars.bars_of`."""
         return _run(
-            self.broker.get_bars(
-                ContractQuery(symbol=symbol), BarRequest(bar_size=bar_size, duration=duration)
+            bars_of(
+                self.broker,
+                instrument,
+                bar_size=bar_size,
+                duration=duration or (None if start else "5 D"),
+                start=start,
+                end=end,
+                what_to_show=what_to_show,
+                use_rth=use_rth,
+                now=datetime.now(UTC),
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from trademind.api.paging import NOT_OURS, decode, encode, moment, time_of
 from trademind.domain import Bar, BarRequest
+from trademind.domain.durations import bar_seconds, covering_duration
 from trademind.errors import Invalid
 
 MAX_BARS = 12_000
@@ -20,28 +21,7 @@ EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 """Also keeps clear of the calendar's own end, where a change of time zone fails."""
 
 _DAY = 86_400
-_LEAST = 30
-"""The shortest duration IB takes, in seconds."""
 _UNIT = {"S": 1, "D": _DAY, "W": 7 * _DAY, "M": 31 * _DAY, "Y": 366 * _DAY}
-_BAR_UNIT = {"sec": 1, "min": 60, "hour": 3600, "day": _DAY, "week": 7 * _DAY, "month": 28 * _DAY}
-
-
-def bar_seconds(bar_size: str) -> int:
-    """The length of a bar of one of IB's sizes; of a month, the shortest."""
-    count, unit = bar_size.split()
-    return int(count) * _BAR_UNIT[unit.removesuffix("s")]
-
-
-def covering_duration(span: timedelta, bar_size: str) -> str:
-    """The shortest of IB's durations that covers `span`: seconds up to a day, days up to a year, years.
-
-    Bars of a day and more are never asked for in seconds, which IB refuses.
-    """
-    seconds = ceil(span.total_seconds())
-    if seconds <= _DAY and bar_seconds(bar_size) < _DAY:
-        return f"{max(seconds, bar_seconds(bar_size), _LEAST)} S"
-    days = ceil(seconds / _DAY)
-    return f"{days} D" if days <= 365 else f"{ceil(days / 365)} Y"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from trademind.brokers.bars import Bars, bars_of
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr.contracts import Contracts, ContractStore
 from trademind.brokers.ibkr.history import History
@@ -94,7 +95,7 @@ class IBKRBroker:
     ) -> None:
         if not 0 < heartbeat < silent_after:
             raise ValueError("silent_after has to be longer than heartbeat, and both above 0")
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
         options = SessionOptions(
             host=host,
             port=port,
@@ -302,6 +303,30 @@ class IBKRBroker:
         details = await self._contracts.qualify(query)
         with self._contracts.doubted(query):
             return await self._history.fetch(details.contract, request.of(details.contract.sec_type))
+
+    async def bars(
+        self,
+        instrument: str | ContractQuery,
+        *,
+        bar_size: str = "1 hour",
+        duration: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        what_to_show: str | None = None,
+        use_rth: bool = True,
+    ) -> Bars:
+        """For scripts and notebooks: `(await broker.bars("AAPL", duration="5 D")).to_pandas()`. See `bars_of`."""
+        return await bars_of(
+            self,
+            instrument,
+            bar_size=bar_size,
+            duration=duration,
+            start=start,
+            end=end,
+            what_to_show=what_to_show,
+            use_rth=use_rth,
+            now=self._clock.now(),
+        )
 
     async def get_head_timestamp(
         self, query: ContractQuery, what_to_show: str | None = None, *, use_rth: bool = True
