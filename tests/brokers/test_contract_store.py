@@ -16,6 +16,7 @@ from trademind import BarRequest, ContractQuery, IBKRBroker, OrderRequest
 from trademind.brokers.contract_store import ContractFile
 from trademind.domain import Contract, ContractDetails, SecType
 from trademind.errors import ContractNotFound, NotConnected
+from trademind.gateway.faults import Drop, Step
 from trademind.gateway.server import PaperGatewayServer
 
 AAPL = ContractQuery(symbol="AAPL")
@@ -138,6 +139,17 @@ async def test_a_symbol_that_is_another_contract_now(
     placed = await broker.place_order(OrderRequest(side="BUY", quantity=1, symbol="AAPL"))  # type: ignore[arg-type]
     assert placed.contract.con_id == AAPL_ID
     assert "AAPL is con id 265598 now; it was 272093" in caplog.text
+
+
+async def test_an_order_by_its_con_id_asks_nothing_first(stage: Stage, file: CountingFile) -> None:
+    broker = await stage.connect(contracts=file)
+    known = await broker.qualify(ContractQuery(con_id=AAPL_ID))
+    stage.move(3 * 86_400)
+    asked = questions(stage)
+    stage.play(Step(do=Drop(), request="reqContractDetails", times=None))
+    placed = await broker.place_order(OrderRequest(side="BUY", quantity=1, con_id=AAPL_ID))  # type: ignore[arg-type]
+    assert placed.contract == known.contract
+    await until(lambda: questions(stage) == asked + 1)  # and behind it, in vain
 
 
 async def test_a_con_id_that_ib_refuses_is_asked_for_anew(stage: Stage, file: CountingFile) -> None:

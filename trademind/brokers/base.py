@@ -251,8 +251,8 @@ class Broker(Protocol):
 
         Args:
             fresh: Ask again what is known already: the hours of a contract are told for some days only.
-            max_age: Ask first if what is known is older. For orders: now and then a symbol passes to another
-                company, and last week's answer would trade the wrong one.
+            max_age: Ask first if what is known of a symbol is older. For orders: now and then one passes to
+                another company, and last week's answer would trade the wrong one.
         """
         ...
 

@@ -79,8 +79,8 @@ class Contracts:
     async def qualify(
         self, query: ContractQuery, *, fresh: bool = False, max_age: timedelta | None = None
     ) -> ContractDetails:
-        """The one contract that `query` means; asked for anew if `fresh`, or if what is known is older than
-        `max_age`.
+        """The one contract that `query` means; asked for anew if `fresh`, or if what is known of a symbol is
+        older than `max_age`.
 
         Raises:
             ContractNotFound, AmbiguousContract, Unavailable, NoAnswer.
@@ -92,7 +92,8 @@ class Contracts:
             return await self._learn(query)
         # Of an answer from the future the clock tells nothing.
         age = abs(self._clock.now() - known.as_of)
-        if max_age is not None and age > max_age:
+        # A con id is one contract for ever; what a symbol stands for may have changed.
+        if max_age is not None and age > max_age and query.con_id is None:
             return await self._learn(query)
         if age > GOOD_FOR:
             self._ask_again(query)
