@@ -18,6 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from tests.bench.report import show
+from tests.processes import free_port, running
 from trademind.gateway.engine.instruments import INSTRUMENTS
 from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.feeds.base import FeedBar
@@ -29,6 +31,28 @@ MAX_CLIENTS: Final = 64
 _START: Final = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 _PRICES: Final = 50
 """Different quotes of an instrument, which come one after the other, over and over."""
+
+
+CLIENTS: Final = 50
+
+
+async def table(quick: bool) -> None:
+    seconds = 0.5 if quick else 4.0
+    port = free_port()
+    with running(["tests.bench.ticks", str(port), "0"], port):
+        rate = ticks_per_second(port, seconds)
+    port = free_port()
+    with running(["tests.bench.ticks", str(port), "1"], port) as process:
+        before, after = memory(port, process.pid, CLIENTS, seconds)
+    show(
+        f"Market data from a feed that never rests, {LINES} lines for each client",
+        ("gateway", ""),
+        [
+            ("ticks/s to one client", f"{rate:,.0f}"),
+            ("MB before clients", f"{before:.0f}"),
+            (f"MB with {CLIENTS} clients", f"{after:.0f}"),
+        ],
+    )
 
 
 class RestlessFeed:
