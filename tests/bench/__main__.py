@@ -14,13 +14,14 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from tests.bench import account_reads, engine, orders, session, start, ticks, wire_orders
+from tests.bench import account_reads, book_ticks, engine, orders, session, start, ticks, wire_orders
 from tests.bench.report import machine
 
 TABLES: Final[dict[str, Callable[[bool], Awaitable[None]]]] = {
     "reads": account_reads.table,
     "orders": orders.table,
     "session": session.table,
+    "book-ticks": book_ticks.table,
     "engine": engine.table,
     "wire-orders": wire_orders.table,
     "gateway-start": start.table,

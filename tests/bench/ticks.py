@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Final
 
+from tests.bench.processor import resident_mb
 from tests.bench.report import show
 from tests.processes import free_port, running
 from trademind.gateway.engine.instruments import INSTRUMENTS
@@ -168,7 +168,7 @@ def ticks_per_second(port: int, seconds: float) -> float:
 
 def memory(port: int, pid: int, clients: int, seconds: float) -> tuple[float, float]:
     """Megabytes that the gateway `pid` holds before, and with so many clients of a hundred lines each."""
-    before = _resident(pid)
+    before = resident_mb(pid)
     with ExitStack() as stack:
         connected = []
         for client_id in range(1, clients + 1):
@@ -181,12 +181,7 @@ def memory(port: int, pid: int, clients: int, seconds: float) -> tuple[float, fl
             for client in connected:
                 client.drain()
             time.sleep(0.01)  # nothing to wait for: the clients are drained until the time is over
-        return before, _resident(pid)
-
-
-def _resident(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+        return before, resident_mb(pid)
 
 
 async def _serve(port: int, interval: float) -> None:
