@@ -12,9 +12,21 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
-from tests.bench import account_reads, book_ticks, engine, orders, session, start, ticks, wire_orders
+from tests.bench import (
+    account_reads,
+    book_ticks,
+    cold_start,
+    engine,
+    orders,
+    session,
+    soak,
+    start,
+    ticks,
+    wire_orders,
+)
 from tests.bench.report import machine
 
 TABLES: Final[dict[str, Callable[[bool], Awaitable[None]]]] = {
@@ -22,6 +34,8 @@ TABLES: Final[dict[str, Callable[[bool], Awaitable[None]]]] = {
     "orders": orders.table,
     "session": session.table,
     "book-ticks": book_ticks.table,
+    "cold-start": cold_start.table,
+    "soak": soak.table,
     "engine": engine.table,
     "wire-orders": wire_orders.table,
     "gateway-start": start.table,
@@ -31,16 +45,21 @@ TABLES: Final[dict[str, Callable[[bool], Awaitable[None]]]] = {
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure, and print tables.")
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)}; all if left out")
-    chosen = parser.parse_args().tables
-    if unknown := set(chosen) - TABLES.keys():
-        parser.error(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(TABLES)}")
+    parser.add_argument("--minutes", type=float, default=1, help="how long the soak lasts (%(default)g)")
+    parser.add_argument(
+        "--speed", type=float, default=60, help="how fast its market's clock runs (%(default)g)"
+    )
+    options = parser.parse_args()
+    tables = TABLES | {"soak": partial(soak.table, minutes=options.minutes, speed=options.speed)}
+    if unknown := set(options.tables) - tables.keys():
+        parser.error(f"there is no table {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
     # Bare ib_async reports every cancelled order as an error.
     logging.getLogger("ib_async").setLevel(logging.CRITICAL)
     print(machine())
-    for name in chosen or TABLES:
-        await TABLES[name](bool(os.environ.get("QUICK")))
+    for name in options.tables or tables:
+        await tables[name](bool(os.environ.get("QUICK")))
 
 
 if __name__ == "__main__":
