@@ -136,8 +136,13 @@ async def _taker(kind: str, port: int) -> AsyncIterator[asyncio.subprocess.Proce
     try:
         yield process
     finally:
-        process.stdin.close()  # which it ends at
-        await process.wait()
+        process.stdin.close()  # which it ends at, unless it hangs
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 async def _measured(kind: str, ticks: int) -> tuple[Taken, Taken]:

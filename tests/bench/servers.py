@@ -21,15 +21,19 @@ class Server:
 
 
 @contextmanager
-def trademind(*options: str) -> Iterator[Server]:
-    """TradeMind with its paper gateway in the same process, not paced, with a new account and journal."""
+def trademind(*options: str, gateway: int | None = None) -> Iterator[Server]:
+    """TradeMind with a new account and journal, and its paper gateway in the same process, not paced; or
+    connected to the gateway at that port."""
     port = free_port()
+    elsewhere = {"TRADEMIND_BROKER": "ibkr", "TRADEMIND_IBKR__PORT": str(gateway)} if gateway else {}
     with running(
         ["trademind", "server", "start", "--port", str(port), *options],
         port,
         "/readyz",
+        folder=None,
         TRADEMIND_SERVER__LOG_LEVEL="warning",
         TRADEMIND_PAPER__PACING="false",
+        **elsewhere,
     ) as process:
         yield Server(port, process)
 
