@@ -29,10 +29,11 @@ EVERY: Final = 0.25
 """Seconds between the market's moves: IB gathers what changes for about as long."""
 INSTRUMENT_STEPS: Final = (1, 10, 30, 90)
 CLIENT_STEPS: Final = (1, 10, 100, 300)
-EACH: Final = 10
+EACH: Final = 3
 """Instruments that each of many clients follows."""
 STOCKS: Final = [one.con_id for one in INSTRUMENTS if one.sec_type is SecType.STOCK]
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
+"""Seconds for many clients to connect to a server that is busy telling others."""
 _CON_ID: Final = re.compile(r'"con_id":(\d+)')
 
 

@@ -31,7 +31,7 @@ def trademind(*options: str, gateway: int | None = None) -> Iterator[Server]:
         port,
         "/readyz",
         folder=None,
-        TRADEMIND_SERVER__LOG_LEVEL="warning",
+        TRADEMIND_SERVER__LOG_LEVEL="error",
         TRADEMIND_PAPER__PACING="false",
         **elsewhere,
     ) as process:
@@ -61,7 +61,7 @@ def paper_gateway(*options: str) -> Iterator[Server]:
     with running(
         ["trademind", "gateway", "start", "--port", str(port), *options],
         port,
-        TRADEMIND_SERVER__LOG_LEVEL="warning",
+        TRADEMIND_SERVER__LOG_LEVEL="error",
     ) as process:
         yield Server(port, process)
 

@@ -17,7 +17,6 @@ import ib_async
 from trademind import Channel, ContractQuery, IBKRBroker
 from trademind.gateway.engine.instruments import INSTRUMENTS
 
-QUESTION: Final = "AAPL"
 PATIENCE: Final = 60.0
 
 
@@ -31,7 +30,7 @@ async def ours(port: int, lines: int) -> dict[int, float | None]:
         for query in queries:
             await stream.watch(query)
         reading = asyncio.ensure_future(_read(stream))  # noqa: TID251 - it is awaited right below
-        await _obey(lambda: broker.search_contracts(QUESTION))
+        await _obey(lambda: broker.search_contracts("AAPL"))
         stream.close()
         await reading
         return {quote.contract.con_id: quote.bid for quote in await broker.get_quotes(queries)}
@@ -59,7 +58,7 @@ async def bare(port: int, lines: int) -> dict[int, float | None]:
             ib_async.Contract(conId=one.con_id, exchange=one.exchange) for one in INSTRUMENTS[:lines]
         ]
         tickers = {contract.conId: ib.reqMktData(contract) for contract in contracts}
-        await _obey(lambda: ib.reqMatchingSymbolsAsync(QUESTION))
+        await _obey(ib.reqCurrentTimeAsync)
         return {con_id: ticker.bid for con_id, ticker in tickers.items()}
     finally:
         ib.disconnect()
