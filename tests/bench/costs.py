@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Self
 
 from websockets.asyncio.client import connect
 
@@ -57,7 +57,7 @@ class _Clients:
         self._tasks = Tasks()
         self._told: list[int] = []
 
-    async def __aenter__(self) -> "_Clients":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
