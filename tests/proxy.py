@@ -54,7 +54,13 @@ class Proxy:
     def say(self, *fields: object) -> None:
         """Send a message to every client, as if the gateway had."""
         for writer in self._clients:
-            writer.write(_frame([str(field) for field in fields]))
+            writer.write(frame_of([str(field) for field in fields]))
+
+    async def pour(self, frames: bytes) -> None:
+        """Send whole frames to every client as they are, and wait while a client has much to take."""
+        for writer in self._clients:
+            writer.write(frames)
+            await writer.drain()
 
     def error(self, req_id: int, code: int, message: str) -> None:
         """Send an error message, in the layout of server version 178."""
@@ -115,7 +121,7 @@ class Proxy:
                 changed = rewrite(fields)
                 if changed is None:
                     continue
-                frame = _frame(changed)
+                frame = frame_of(changed)
             writer.write(frame)
 
 
@@ -124,7 +130,8 @@ async def _raw_frame(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(struct.unpack(">I", head)[0])
 
 
-def _frame(fields: list[str]) -> bytes:
+def frame_of(fields: list[str]) -> bytes:
+    """A message as it is on the wire."""
     body = "".join(f"{field}\0" for field in fields).encode()
     return struct.pack(">I", len(body)) + body
 

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from tests.bench.report import rounds, show
 from trademind.clock import ManualClock
 from trademind.domain import Side
 from trademind.gateway.engine.exchange import PaperExchange
@@ -12,6 +13,16 @@ from trademind.gateway.engine.model import IBOrderType, IBTif, MarketQuote, Tick
 
 BID, ASK = Decimal("99.99"), Decimal("100.01")
 _DEEP = Decimal(10**9)
+ORDERS = 20_000
+
+
+async def table(quick: bool) -> None:
+    best = max(orders_per_second(ORDERS) for _ in range(rounds(quick)))
+    show(
+        f"The matching engine alone, {ORDERS:,} limit orders that fill at once, the journal kept",
+        ("orders", "orders/s"),
+        [("placed, matched, booked", f"{best:,.0f}")],
+    )
 
 
 def orders_per_second(count: int) -> float:

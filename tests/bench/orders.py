@@ -10,9 +10,60 @@ import httpx
 import ib_async
 
 from tests.bench.load import Load, post
+from tests.bench.report import percentiles, show
+from tests.bench.servers import bare_fastapi, gateway_port, threads_and_queues, trademind
 
 ORDER = {"symbol": "AAPL", "side": "BUY", "quantity": "1", "order_type": "LMT", "limit_price": "1.00"}
 """It rests: what is measured is the acknowledgement, not a fill."""
+CLIENTS = 12
+TRADEMIND = "TradeMind, journal on SQLite, POST /api/orders to 201"
+THREADS = "ibapi in a thread, no journal, POST /orders to 201"
+
+
+async def table(quick: bool) -> None:
+    count = 100 if quick else 500
+    # Long enough that the journal's log is written back into its file several times.
+    lasting = 2.0 if quick else 12.0
+    with trademind() as ours, bare_fastapi() as bare, threads_and_queues(gateway_port(ours)) as threads:
+        gateway = gateway_port(ours)
+        alone = {
+            "bare ib_async, placeOrder to first status": await over_ib_async(gateway, count),
+            "bare FastAPI POST, same model, no broker": await over_http(bare.port, "/orders", count),
+            TRADEMIND: await over_http(ours.port, "/api/orders", count),
+            THREADS: await over_http(threads.port, "/orders", count),
+        }
+        show(
+            f"Order round trip, {count} resting limit orders one after the other, the same paper gateway",
+            ("client", "p50 ms", "p99 ms"),
+            ((name, *percentiles(latencies)) for name, latencies in alone.items()),
+        )
+        # TradeMind goes first: it follows all orders of its account, and the other's are soon ten thousand.
+        together = [
+            (
+                name,
+                await sustained(port, path, gateway, name=f"order{port}", seconds=lasting, clients=CLIENTS),
+            )
+            for name, port, path in (
+                (TRADEMIND, ours.port, "/api/orders"),
+                (THREADS, threads.port, "/orders"),
+            )
+        ]
+    show(
+        f"Orders of {CLIENTS} clients for {lasting:g} s, pacing off, looked for at the gateway",
+        ("server", "orders/s", "p50 ms", "p99 ms", "asked for", "refused", "there, once"),
+        (
+            (
+                name,
+                f"{done.load.requests_per_second:,.0f}",
+                f"{done.load.p50:.1f}",
+                f"{done.load.p99:.1f}",
+                f"{done.asked:,}",
+                f"{done.load.refused:,}",
+                f"{done.found:,}",
+            )
+            for name, done in together
+        ),
+    )
 
 
 async def over_http(port: int, path: str, count: int) -> list[float]:

@@ -8,6 +8,8 @@ from decimal import Decimal
 import ib_async
 
 from tests.bench.orders import ORDER
+from tests.bench.report import percentiles, show
+from tests.bench.servers import paper_gateway
 from trademind import IBKRBroker, OrderRequest
 from trademind.errors import TradeMindError
 
@@ -15,6 +17,31 @@ ALL_OF_THEM = 120.0
 """Seconds that suffice for a thousand questions at IB's pace: none may be refused, or it would not wait."""
 BETWEEN = 0.1
 """Seconds between two cancels, as somebody who trades sends them."""
+
+
+SESSIONS = 50
+CANCELS = 30
+
+
+async def table(quick: bool) -> None:
+    questions = 200 if quick else 1000
+    with paper_gateway() as gateway:
+        ready = await ready_times(gateway.port, SESSIONS)
+        cancels = await cancel_times(gateway.port, CANCELS, questions)
+        alone = await cancel_time_of_ib_async(gateway.port, questions)
+    show(
+        f"A session on a paper gateway, from connecting to every snapshot in, {SESSIONS} times",
+        ("", "p50 ms", "p99 ms"),
+        [("connect() to ready", *percentiles(ready))],
+    )
+    show(
+        f"A cancel while {questions:,} questions wait for IB's 50 messages a second, to its confirmation",
+        ("client", "p50 ms", "p99 ms"),
+        [
+            ("bare ib_async, one cancel", f"{alone * 1000:,.0f}", ""),
+            (f"TradeMind, {CANCELS} cancels", *percentiles(cancels)),
+        ],
+    )
 
 
 async def ready_times(port: int, count: int) -> list[float]:

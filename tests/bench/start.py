@@ -4,10 +4,20 @@ import socket
 import struct
 import time
 
+from tests.bench.report import percentiles, show
 from trademind.testing import PaperGateway
 
 ANSWER = b"49\0001\000"
 """How the message with the gateway's time begins."""
+
+
+async def table(quick: bool) -> None:
+    times = 10 if quick else 100
+    show(
+        f"A paper gateway in a test, from its start to the first answer, {times} times",
+        ("", "p50 ms", "p99 ms"),
+        [("start to first answer", *percentiles(first_answers(times)))],
+    )
 
 
 def _frame(*fields: object) -> bytes:

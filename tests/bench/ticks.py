@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Final
 
+from tests.bench.processor import resident_mb
+from tests.bench.report import show
+from tests.processes import free_port, running
 from trademind.gateway.engine.instruments import INSTRUMENTS
 from trademind.gateway.engine.model import Instrument, MarketQuote
 from trademind.gateway.feeds.base import FeedBar
@@ -29,6 +31,28 @@ MAX_CLIENTS: Final = 64
 _START: Final = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 _PRICES: Final = 50
 """Different quotes of an instrument, which come one after the other, over and over."""
+
+
+CLIENTS: Final = 50
+
+
+async def table(quick: bool) -> None:
+    seconds = 0.5 if quick else 4.0
+    port = free_port()
+    with running(["tests.bench.ticks", str(port), "0"], port):
+        rate = ticks_per_second(port, seconds)
+    port = free_port()
+    with running(["tests.bench.ticks", str(port), "1"], port) as process:
+        before, after = memory(port, process.pid, CLIENTS, seconds)
+    show(
+        f"Market data from a feed that never rests, {LINES} lines for each client",
+        ("gateway", ""),
+        [
+            ("ticks/s to one client", f"{rate:,.0f}"),
+            ("MB before clients", f"{before:.0f}"),
+            (f"MB with {CLIENTS} clients", f"{after:.0f}"),
+        ],
+    )
 
 
 class RestlessFeed:
@@ -144,7 +168,7 @@ def ticks_per_second(port: int, seconds: float) -> float:
 
 def memory(port: int, pid: int, clients: int, seconds: float) -> tuple[float, float]:
     """Megabytes that the gateway `pid` holds before, and with so many clients of a hundred lines each."""
-    before = _resident(pid)
+    before = resident_mb(pid)
     with ExitStack() as stack:
         connected = []
         for client_id in range(1, clients + 1):
@@ -157,12 +181,7 @@ def memory(port: int, pid: int, clients: int, seconds: float) -> tuple[float, fl
             for client in connected:
                 client.drain()
             time.sleep(0.01)  # nothing to wait for: the clients are drained until the time is over
-        return before, _resident(pid)
-
-
-def _resident(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+        return before, resident_mb(pid)
 
 
 async def _serve(port: int, interval: float) -> None:

@@ -12,8 +12,25 @@ from typing import Final
 import ib_async
 from ib_async.client import Client
 
+from tests.bench.report import show
+from tests.bench.servers import paper_gateway
+
 VERSION: Final = 178
+ORDERS: Final = 4000
 OPEN_ORDER, ORDER_STATUS, NEXT_ID, COMMISSION = b"5", b"3", b"9", b"59"
+
+
+async def table(_quick: bool) -> None:
+    with paper_gateway("--no-pacing", "--cash", "100000000") as gateway:
+        rates = {
+            "resting, to the acknowledgement": await orders_per_second(gateway.port, ORDERS, filling=False),
+            "filling, to the commission": await orders_per_second(gateway.port, ORDERS, filling=True),
+        }
+    show(
+        f"Orders over the wire, {ORDERS:,} at once from one bare socket, pacing off",
+        ("orders", "orders/s"),
+        ((name, f"{rate:,.0f}") for name, rate in rates.items()),
+    )
 
 
 def _frames(first: int, count: int, price: float) -> bytes:

@@ -31,8 +31,13 @@ def _state(connection: HTTPConnection) -> AppState:
     return cast("AppState", connection.scope["state"])
 
 
-async def _broker(connection: HTTPConnection) -> Broker:
+def broker_of(connection: HTTPConnection) -> Broker:
+    """The broker, for the route that cannot afford a dependency."""
     return _state(connection)["runtime"].broker
+
+
+async def _broker(connection: HTTPConnection) -> Broker:
+    return broker_of(connection)
 
 
 async def _order_entry(connection: HTTPConnection) -> OrderEntry:
