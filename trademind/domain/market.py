@@ -72,7 +72,13 @@ BAR_SIZES = (
 )  # fmt: skip
 """The bar sizes IB accepts, in its own spelling."""
 
-WHAT_TO_SHOW = ("TRADES", "MIDPOINT", "BID", "ASK")
+WHAT_TO_SHOW = (
+    "TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "ADJUSTED_LAST", "AGGTRADES",
+    "HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY", "FEE_RATE",
+)  # fmt: skip
+"""The kinds of data IB has bars of. Not every instrument has each: cryptocurrencies have AGGTRADES instead of
+TRADES, only shares have FEE_RATE and ADJUSTED_LAST. In a bar of BID_ASK the four prices are the average bid,
+the highest ask, the lowest bid and the average ask."""
 
 _DURATION = re.compile(r"[1-9]\d{0,5} [SDWMY]")
 
@@ -82,7 +88,7 @@ class BarRequest:
     """Which bars: `duration` back from `end`, in IB's terms ("1 D", "2 W", "3600 S").
 
     Raises:
-        Invalid: a bar size, duration or kind of data that IB does not have.
+        Invalid: a bar size, duration or kind of data that IB does not have, or an end that it does not take.
     """
 
     bar_size: str = "1 hour"
@@ -109,5 +115,7 @@ class BarRequest:
                     object.__setattr__(self, "end", self.end.astimezone(UTC))
                 except OverflowError:
                     errors.append(("end", "is out of range"))
+            if self.what_to_show == "ADJUSTED_LAST":
+                errors.append(("end", "IB has adjusted prices up to now only; leave it out"))
         if errors:
             raise Invalid(errors)
