@@ -30,7 +30,7 @@ from trademind.journal.bar_writes import MAX_ROWS
 from trademind.journal.location import locate
 from trademind.journal.migrations import VERSION_TABLE
 
-SERIES = BarSeries.of(AAPL, bar_size="1 min", what_to_show="TRADES", use_rth=True)
+SERIES = BarSeries.of(AAPL, source="ib", bar_size="1 min", what_to_show="TRADES", use_rth=True)
 
 
 def rows(since: int, until: int, step: int = 60) -> tuple[BarRow, ...]:

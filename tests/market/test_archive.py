@@ -120,10 +120,11 @@ async def test_two_at_once_ask_once(bars: Bars) -> None:
 async def test_a_page_takes_a_bounded_number_of_requests(bars: Bars, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trademind.market.bars.archive.MAX_REQUESTS", 3)
     source = await bars.source(bar_size="5 secs")
-    page = await bars.archive.page(source, at(20), at(20, 6), limit=5000)
-    assert len(bars.requests) == 3
-    assert page.following == at(20, 3)
-    assert len(page.bars) == page.complete == 3 * 720
+    page = await bars.archive.page(source, at(20), at(20, 1), limit=5000)
+    assert (len(page.bars), page.following, len(bars.requests)) == (720, None, 1)
+    page = await bars.archive.page(source, at(1, year=1990), at(20), limit=500)
+    assert (page.bars, len(bars.requests)) == ((), 4)
+    assert page.following == at(1, 3, year=1990)
     assert len(await bars.all(source, at(20), at(20, 6), limit=5000)) == 6 * 720
 
 

@@ -80,6 +80,11 @@ WHAT_TO_SHOW = (
 TRADES, only shares have FEE_RATE and ADJUSTED_LAST. In a bar of BID_ASK the four prices are the average bid,
 the highest ask, the lowest bid and the average ask."""
 
+SPLIT_ADJUSTED = frozenset({"TRADES", "AGGTRADES", "ADJUSTED_LAST"})
+DIVIDEND_ADJUSTED = frozenset({"ADJUSTED_LAST"})
+"""What IB adjusts, by its documentation of historical data types: TRADES for splits, ADJUSTED_LAST for splits
+and dividends. Of the other kinds it says nothing."""
+
 _DURATION = re.compile(r"[1-9]\d{0,5} [SDWMY]")
 
 

@@ -30,6 +30,8 @@ _LARGEST: Final = 2**63 - 1
 class BarSeries:
     """What there are bars of."""
 
+    source: str
+    """From which market they are: `ib`, or a paper market's name."""
     con_id: int
     exchange: str
     bar_size: str
@@ -40,9 +42,12 @@ class BarSeries:
     currency: str
 
     @classmethod
-    def of(cls, contract: Contract, *, bar_size: str, what_to_show: str, use_rth: bool) -> "BarSeries":
+    def of(
+        cls, contract: Contract, *, source: str, bar_size: str, what_to_show: str, use_rth: bool
+    ) -> "BarSeries":
         """The series of a contract."""
         return cls(
+            source=source,
             con_id=contract.con_id,
             exchange=contract.exchange,
             bar_size=bar_size,

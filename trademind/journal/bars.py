@@ -173,5 +173,5 @@ def _id_of(connection: Connection, series: BarSeries) -> int:
 
 
 def _is(series: BarSeries) -> list[Any]:
-    key = ("con_id", "exchange", "bar_size", "what_to_show", "use_rth")
+    key = ("source", "con_id", "exchange", "bar_size", "what_to_show", "use_rth")
     return [_SERIES.c[name] == getattr(series, name) for name in key]

@@ -208,6 +208,7 @@ bar_series: Final = Table(
     "bar_series",
     metadata,
     Column("id", Number, primary_key=True),
+    Column("source", Line, nullable=False),
     Column("con_id", Number, nullable=False),
     Column("exchange", Line, nullable=False),
     Column("bar_size", Text, nullable=False),
@@ -218,12 +219,18 @@ bar_series: Final = Table(
     Column("currency", Line, nullable=False),
     Column("anchor", Number),
     UniqueConstraint(
-        "con_id", "exchange", "bar_size", "what_to_show", "use_rth", name="bar_series_by_contents"
+        "source",
+        "con_id",
+        "exchange",
+        "bar_size",
+        "what_to_show",
+        "use_rth",
+        name="bar_series_by_contents",
     ),
     Index("bar_series_by_symbol", "symbol"),
 )
-"""What there are bars of. The anchor is the time of the bar by which it is seen whether IB has adjusted the
-series since it was stored."""
+"""What there are bars of, and from which market: a paper market's are not IB's. The anchor is the time of the
+bar by which it is seen whether IB has adjusted the series since it was stored."""
 
 bars: Final = Table(
     "bars",

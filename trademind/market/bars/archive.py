@@ -21,8 +21,8 @@ from typing import Final
 from trademind.aio import SingleFlight
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
-from trademind.domain import Bar, BarRequest, Contract, ContractQuery, SecType
-from trademind.errors import Invalid, NoAnswer, PacingViolation, TradeMindError, Unavailable
+from trademind.domain import Bar, BarRequest, Contract, ContractQuery, DataSource, SecType
+from trademind.errors import Invalid, NoAnswer, NotConnected, PacingViolation, TradeMindError, Unavailable
 from trademind.journal import (
     BarRow,
     BarSeries,
@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 MAX_REQUESTS: Final = 20
 """Requests that one page may take: some ten seconds of IB's time. What is missing then is on the next
 page."""
+MAX_PAGE: Final = 1000
+"""Bars of one page; fewer than the journal gives at once."""
 CHECK_EVERY: Final = 900.0
 """Seconds between two looks at an anchor: IB adjusts overnight, and a look is a request."""
 FRESH_FOR: Final = 15
@@ -102,17 +104,26 @@ class BarArchive:
     Args:
         market: The time of the market, by which bars end.
         calendars: When exchanges are closed.
+        name: Of a market that is made here: bars of another one are not its own.
     """
 
     def __init__(
-        self, broker: Broker, journal: Journal, market: Clock, calendars: Calendars | None = None
+        self,
+        broker: Broker,
+        journal: Journal,
+        market: Clock,
+        *,
+        calendars: Calendars | None = None,
+        name: str | None = None,
     ) -> None:
         self._broker = broker
         self._journal = journal
         self._market = market
+        self._name = name
+        self._is_named = name is not None
         self._calendars = calendars or NoCalendars()
         self._fetching: SingleFlight[tuple[BarSeries, Window], Fetched] = SingleFlight(TradeMindError)
-        self._checking: SingleFlight[BarSeries, None] = SingleFlight(TradeMindError)
+        self._checking: SingleFlight[BarSeries, bool] = SingleFlight(TradeMindError)
         self._checked: dict[BarSeries, float] = {}
         """When each series was last seen to be what it was, by the loop's time."""
 
@@ -135,7 +146,13 @@ class BarArchive:
                 [("what_to_show", "ADJUSTED_LAST is another series after every dividend, and is not kept")]
             )
         contract = (await self._broker.qualify(query)).contract
-        series = BarSeries.of(contract, bar_size=bar_size, what_to_show=what_to_show, use_rth=use_rth)
+        series = BarSeries.of(
+            contract,
+            source=self._source_name(),
+            bar_size=bar_size,
+            what_to_show=what_to_show,
+            use_rth=use_rth,
+        )
         return Source(query, contract, series, await self._calendars.hours(contract, use_rth=use_rth))
 
     async def page(self, source: Source, since: datetime, until: datetime, *, limit: int) -> BarPage:
@@ -150,12 +167,13 @@ class BarArchive:
             Refused, Unavailable, NoAnswer: of what is missing.
         """
         size, series = source.series.bar_size, source.series
+        limit = min(limit, MAX_PAGE)
         place, end = _ceil(since), min(_ceil(until), self._moment())
         rows: list[BarRow] = []
         complete, requests = 0, 0
         is_checked = await self._try_to_check(source)
         while place < end and len(rows) <= limit:
-            stored = await self._journal.bars.series(series) or _NOTHING
+            stored = await self._stored(series)
             known = min(known_from(place, stored.spans), end)
             if known > place:
                 wanted = limit + 1 - len(rows)
@@ -180,7 +198,7 @@ class BarArchive:
                     raise
                 break
             # What is final of it is known now; the rest is not stored.
-            stored = await self._journal.bars.series(series) or _NOTHING
+            stored = await self._stored(series)
             known, last = min(known_from(place, stored.spans), end), min(window.end, end)
             if known < last:
                 if known > place:
@@ -196,7 +214,7 @@ class BarArchive:
 
     async def missing(self, source: Source, since: datetime, until: datetime) -> list[Window]:
         """The windows of a span that are not known, oldest first; each is one request."""
-        stored = await self._journal.bars.series(source.series) or _NOTHING
+        stored = await self._stored(source.series)
         span = (_ceil(since), min(_ceil(until), self._moment()))
         found: list[Window] = []
         for gap in gaps(span, stored.spans) if span[0] < span[1] else ():
@@ -219,17 +237,19 @@ class BarArchive:
             (source.series, window), lambda: self._fetch(source, window), name=name
         )
 
-    async def check(self, source: Source) -> None:
-        """See whether IB has adjusted the series since it was stored; what is stored is dropped then.
+    async def check(self, source: Source) -> bool:
+        """See whether IB has adjusted the series since it was stored; what is stored is dropped then, and the
+        answer is true.
 
         Raises:
             PacingViolation, Refused, Unavailable, NoAnswer: it could not be seen.
         """
         series = source.series
         last = self._checked.get(series, float("-inf"))
-        if source.contract.sec_type is SecType.STOCK and _now() - last >= CHECK_EVERY:
-            name = f"anchor of {source.contract.symbol}"
-            await self._checking.ask(series, lambda: self._check(source), name=name)
+        if source.contract.sec_type is not SecType.STOCK or _now() - last < CHECK_EVERY:
+            return False
+        name = f"anchor of {source.contract.symbol}"
+        return await self._checking.ask(series, lambda: self._check(source), name=name)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -238,7 +258,7 @@ class BarArchive:
 
     async def _fetch(self, source: Source, window: Window) -> Fetched:
         series, now = source.series, self._moment()
-        stored = await self._journal.bars.series(series) or _NOTHING
+        stored = await self._stored(series)
         since = window.start
         if window.end > now:
             missing = gaps((window.start, now), stored.spans) if window.start < now else []
@@ -263,13 +283,14 @@ class BarArchive:
             return False
         return True
 
-    async def _check(self, source: Source) -> None:
-        series = source.series
+    async def _check(self, source: Source) -> bool:
+        series, was_adjusted = source.series, False
         stored = await self._journal.bars.series(series)
         if stored is not None and stored.anchor is not None:
             known = await self._journal.bars.rows(stored.id, stored.anchor, stored.anchor + 1)
             found = await self._ask_for(source, stored.anchor)
-            if known and found is not None and _was_adjusted(known[0], found):
+            was_adjusted = bool(known) and found is not None and _is_adjusted(known[0], found)
+            if was_adjusted:
                 log.info("%s bars of %s were adjusted: they are fetched anew", series.bar_size, series.symbol)
                 await self._journal.written(SeriesDropped(series))
             else:
@@ -279,6 +300,7 @@ class BarArchive:
         if len(self._checked) >= MAX_CHECKED:
             self._checked.clear()
         self._checked[series] = _now()
+        return was_adjusted
 
     async def _ask_for(self, source: Source, time: int) -> BarRow | None:
         """One bar, as IB has it now."""
@@ -286,6 +308,24 @@ class BarArchive:
         asked = asked_for_one(series.bar_size, time, now=self._moment())
         bars = await self._broker.get_bars(source.query, _request(series, asked))
         return next((row for row in map(row_of, bars) if row[0] == time), None)
+
+    async def _stored(self, series: BarSeries) -> StoredSeries:
+        """What is known of a series, of the past: a paper market's clock may have been put back."""
+        stored = await self._journal.bars.series(series)
+        if stored is None:
+            return _NOTHING
+        last = final_before(series.bar_size, self._moment())
+        spans = tuple((since, min(until, last)) for since, until in stored.spans if since < last)
+        return StoredSeries(stored.id, stored.anchor, spans)
+
+    def _source_name(self) -> str:
+        session = self._broker.session
+        if session.source is not None and not self._is_named:
+            is_paper = session.source is DataSource.PAPER
+            self._name = f"paper {session.host}:{session.port}" if is_paper else "ib"
+        if self._name is None:
+            raise NotConnected("it is not known yet which market's bars are asked for")
+        return self._name
 
     def _moment(self) -> int:
         now = int(self._market.now().timestamp())
@@ -325,7 +365,7 @@ def _in_order(bars: tuple[Bar, ...], since: int, until: int) -> list[BarRow]:
     return [by_time[time] for time in sorted(by_time)]
 
 
-def _was_adjusted(known: BarRow, found: BarRow) -> bool:
+def _is_adjusted(known: BarRow, found: BarRow) -> bool:
     """Whether all four prices are others. A late correction changes one of them, or the volume."""
     pairs = [(known[place], found[place]) for place in range(1, 5)]
     return all(one and two and abs(two / one - 1) > _MOVED for one, two in pairs)

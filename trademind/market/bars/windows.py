@@ -106,6 +106,11 @@ def windows(bar_size: str, since: int, until: int) -> Iterator[Window]:
         since = window.end
 
 
+def count_windows(bar_size: str, since: int, until: int) -> int:
+    """About how many windows a span has."""
+    return (until - since) // (_CUTS[bar_size].width or 365 * _DAY) + 1
+
+
 def asked_for(bar_size: str, window: Window, *, since: int, now: int) -> Asked:
     """How to ask for the bars of a window that begin at `since` or later.
 

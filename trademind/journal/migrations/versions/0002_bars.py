@@ -14,6 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "bar_series",
         sa.Column("id", NUMBER, primary_key=True),
+        sa.Column("source", sa.Text, nullable=False),
         sa.Column("con_id", NUMBER, nullable=False),
         sa.Column("exchange", sa.Text, nullable=False),
         sa.Column("bar_size", sa.Text, nullable=False),
@@ -24,7 +25,13 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text, nullable=False),
         sa.Column("anchor", NUMBER),
         sa.UniqueConstraint(
-            "con_id", "exchange", "bar_size", "what_to_show", "use_rth", name="bar_series_by_contents"
+            "source",
+            "con_id",
+            "exchange",
+            "bar_size",
+            "what_to_show",
+            "use_rth",
+            name="bar_series_by_contents",
         ),
     )
     op.create_index("bar_series_by_symbol", "bar_series", ["symbol"])
