@@ -69,7 +69,7 @@ async def bars_of(
         journal = await stack.enter_async_context(open_journal(folder / "journal.db"))
         broker = await stage.connect(**({"max_requests_per_second": 45} if is_paced else {}))
         stack.push_async_callback(stage.leave, broker)
-        archive = BarArchive(broker, journal, stage.clock, calendars=calendars)
+        archive = BarArchive(broker, journal, stage.clock, calendars=calendars, name="paper test")
         stack.push_async_callback(archive.close)
         yield Bars(stage, broker, journal, archive)
 

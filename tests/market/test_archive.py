@@ -49,7 +49,7 @@ async def test_a_span_is_fetched_once(bars: Bars) -> None:
 async def test_what_is_stored_outlives_the_archive(bars: Bars) -> None:
     source = await bars.source()
     first = await bars.all(source, at(20, 3), at(20, 9))
-    other = BarArchive(bars.broker, bars.journal, bars.stage.clock)
+    other = BarArchive(bars.broker, bars.journal, bars.stage.clock, name="paper test")
     page = await other.page(source, at(20, 3), at(20, 9), limit=500)
     assert list(page.bars) == first
     assert len(bars.requests) == 2  # the second is for the anchor only
@@ -179,7 +179,7 @@ async def test_a_series_that_was_adjusted_is_fetched_anew(bars: Bars) -> None:
     since, until = (int(each.timestamp()) for each in (at(2), at(4)))
     for part in in_parts(source.series, [row_of(bar) for bar in old], since, until):
         await bars.journal.written(part)
-    after = BarArchive(bars.broker, bars.journal, bars.stage.clock)
+    after = BarArchive(bars.broker, bars.journal, bars.stage.clock, name="paper test")
     page = await after.page(source, at(1), at(5), limit=500)
     direct = await directly(bars, "1 hour", "4 D", at(5))
     assert list(page.bars) == [bar for bar in direct if bar.time >= at(1)]

@@ -137,10 +137,12 @@ class BarJobs:
         """End a job; what it has stored is kept. One that is over stays as it is. Raises `BarJobNotFound`."""
         job = self.get(job_id)
         if job.status.is_open:
-            await self._end(job_id, JobStatus.CANCELED)
+            # Nothing is waited for until both are done: else it could still go on, or begin anew.
+            self._jobs[job_id] = replace(job, status=JobStatus.CANCELED)
             if (task := self._running.pop(job_id, None)) is not None:
                 task.cancel()
                 await asyncio.wait({task})
+            await self._end(job_id, JobStatus.CANCELED)
             self._start_waiting()
         return self._jobs[job_id]
 
