@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import trademind
-from trademind.cli import doctor, gateway, journal, market, orders, portfolio, risk, server
+from trademind.cli import bars, doctor, gateway, journal, market, orders, portfolio, risk, server
 from trademind.cli.output import EXIT_CODES
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ app.add_typer(server.app, name="server")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(orders.app, name="order")
 app.add_typer(journal.app, name="journal")
+app.add_typer(bars.app, name="bars")
 app.command()(portfolio.account)
 app.command()(portfolio.positions)
 app.command()(orders.orders)
@@ -48,7 +49,6 @@ app.command()(risk.risk)
 app.command()(risk.halt)
 app.command()(risk.resume)
 app.command()(market.quote)
-app.command()(market.bars)
 app.command()(doctor.doctor)
 
 
