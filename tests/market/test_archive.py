@@ -10,9 +10,10 @@ import pytest
 
 from tests.market.stage import AAPL, Bars, at, minutes, open_bars
 from trademind import BarRequest, ContractQuery
+from trademind.clock import ManualClock
 from trademind.domain import Bar, SecType
 from trademind.domain.market import BAR_SIZES
-from trademind.errors import ContractNotFound, Invalid
+from trademind.errors import ContractNotFound, Invalid, Unavailable
 from trademind.gateway.calendars import ExchangeHours
 from trademind.journal import SeriesDropped, in_parts, row_of
 from trademind.market.bars.archive import BarArchive
@@ -135,6 +136,39 @@ async def test_a_page_asks_for_no_more_than_it_has(bars: Bars) -> None:
     assert len(bars.requests) == 1
 
 
+async def test_what_is_stored_is_read_while_nobody_can_be_asked(bars: Bars) -> None:
+    source = await bars.source()
+    first = await bars.all(source, at(20, 3), at(20, 9))
+    await bars.broker.disconnect()
+    other = BarArchive(bars.broker, bars.journal, bars.stage.clock, name="paper test")
+    again = await other.source(AAPL, bar_size="1 min", what_to_show="TRADES", use_rth=True)
+    assert list((await other.page(again, at(20, 3), at(20, 9), limit=500)).bars) == first
+    with pytest.raises(Unavailable):
+        await other.page(again, at(19, 3), at(20, 9), limit=500)
+    await other.close()
+
+
+async def test_a_clock_that_was_put_back_knows_nothing_of_the_future(bars: Bars) -> None:
+    source = await bars.source()
+    await bars.all(source, at(23, 3), at(23, 9))
+    earlier = BarArchive(
+        bars.broker,
+        bars.journal,
+        ManualClock(
+            at(
+                23,
+                6,
+                30,
+            )
+        ),
+        name="paper test",
+    )
+    page = await earlier.page(source, at(23, 6, 20), at(24), limit=500)
+    assert [bar.time.minute for bar in page.bars] == list(range(20, 30))
+    assert page.complete == 9  # the last one has not settled yet
+    await earlier.close()
+
+
 async def test_an_empty_past_is_known(bars: Bars) -> None:
     source = await bars.source(bar_size="1 day")
     page = await bars.archive.page(source, at(1, year=1990), at(1, year=1991), limit=500)
@@ -169,20 +203,21 @@ async def test_what_cannot_be_kept(bars: Bars) -> None:
 
 
 async def test_a_series_that_was_adjusted_is_fetched_anew(bars: Bars) -> None:
-    source = await bars.source(bar_size="1 hour")
-    truth = await bars.all(source, at(2), at(4))
-    # What was stored before a split of four for one, of which only the newer half was fetched.
-    known = await bars.journal.bars.series(source.series)
-    assert known is not None
-    old = [replace(b, open=b.open * 4, high=b.high * 4, low=b.low * 4, close=b.close * 4) for b in truth]
+    source = await bars.source()
+    truth = await bars.all(source, at(2), at(3))
+    # As it was stored before a split of four for one.
     await bars.journal.written(SeriesDropped(source.series))
-    since, until = (int(each.timestamp()) for each in (at(2), at(4)))
+    old = [replace(b, open=b.open * 4, high=b.high * 4, low=b.low * 4, close=b.close * 4) for b in truth]
+    since, until = (int(each.timestamp()) for each in (at(2), at(3)))
     for part in in_parts(source.series, [row_of(bar) for bar in old], since, until):
         await bars.journal.written(part)
     after = BarArchive(bars.broker, bars.journal, bars.stage.clock, name="paper test")
-    page = await after.page(source, at(1), at(5), limit=500)
-    direct = await directly(bars, "1 hour", "4 D", at(5))
-    assert list(page.bars) == [bar for bar in direct if bar.time >= at(1)]
+    page = await after.page(source, at(2, 23), at(3, 1), limit=500)
+    direct = await directly(bars, "1 min", "7200 S", at(3, 1))
+    assert page.bars == direct
+    known = await bars.journal.bars.series(source.series)
+    assert known is not None
+    assert known.anchor == since  # the new first bar
     await after.close()
 
 

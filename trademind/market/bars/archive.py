@@ -244,12 +244,21 @@ class BarArchive:
         Raises:
             PacingViolation, Refused, Unavailable, NoAnswer: it could not be seen.
         """
-        series = source.series
-        last = self._checked.get(series, float("-inf"))
+        if not await self.must_check(source):
+            return False
+        series, name = source.series, f"anchor of {source.contract.symbol}"
+        return await self._checking.ask(series, lambda: self._check(source), name=name)
+
+    async def must_check(self, source: Source) -> bool:
+        """Whether `check` takes a request."""
+        last = self._checked.get(source.series, float("-inf"))
         if source.contract.sec_type is not SecType.STOCK or _now() - last < CHECK_EVERY:
             return False
-        name = f"anchor of {source.contract.symbol}"
-        return await self._checking.ask(series, lambda: self._check(source), name=name)
+        stored = await self._journal.bars.series(source.series)
+        if stored is not None and stored.anchor is not None:
+            return True
+        self._has_checked(source.series)  # what is not stored yet cannot have been adjusted since
+        return False
 
     async def close(self) -> None:
         """End what is under way."""
@@ -297,10 +306,13 @@ class BarArchive:
                 # IB keeps its smallest bars for half a year: of older ones nothing can be seen.
                 newer = self._journal.bars.newest if found is None else self._journal.bars.oldest
                 await self._journal.written(SeriesAnchored(series, await newer(stored.id)))
+        self._has_checked(series)
+        return was_adjusted
+
+    def _has_checked(self, series: BarSeries) -> None:
         if len(self._checked) >= MAX_CHECKED:
             self._checked.clear()
         self._checked[series] = _now()
-        return was_adjusted
 
     async def _ask_for(self, source: Source, time: int) -> BarRow | None:
         """One bar, as IB has it now."""

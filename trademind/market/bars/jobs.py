@@ -78,7 +78,7 @@ class BarJobs:
             except Unreadable as error:
                 log.warning("a download cannot be read and is passed over: %s", error)
                 continue
-            self._jobs[job.id] = job
+            self._jobs[job.id] = replace(job, symbol=None, waiting_until=None, waiting_for=None)
         self._share.restore(moment for job in self._jobs.values() for moment in job.asked)
         self._start_waiting()
         return self
@@ -196,14 +196,14 @@ class BarJobs:
 
     async def _fill(self, job_id: str, source: Source) -> bool:
         """Fetch what is missing of a series; false where it turned out on the way that all of it is."""
-        series = source.series
         for window in await self._missing(job_id, source):
+            if await self._patiently(job_id, partial(self._archive.must_check, source)):
+                await self._turn(job_id, source)
             if await self._patiently(job_id, partial(self._archive.check, source)):
                 missing = len(await self._missing(job_id, source))
                 await self._change(job_id, requests_total=self._jobs[job_id].requests_done + missing)
                 return False
-            if is_limited(series.bar_size):
-                await self._turn(job_id, weight_of(series.what_to_show))
+            await self._turn(job_id, source)
             fetched = await self._patiently(job_id, partial(self._archive.fetch, source, window))
             job = self._jobs[job_id]
             await self._change(
@@ -228,8 +228,12 @@ class BarJobs:
             job_id, partial(self._archive.missing, source, job.wanted.start, job.until)
         )
 
-    async def _turn(self, job_id: str, weight: int) -> None:
-        """Wait for the next request of the share. That it is made is on disk before it is."""
+    async def _turn(self, job_id: str, source: Source) -> None:
+        """Wait for the next request of the share, where IB counts. That it is made is on disk before it
+        is."""
+        if not is_limited(source.series.bar_size):
+            return
+        weight = weight_of(source.series.what_to_show)
         while (at := self._share.may_ask_at(now := self._clock.now(), weight)) > now:
             await self._wait(job_id, (at - now).total_seconds(), "IB's limit on requests")
         self._share.count(now, weight)
