@@ -62,13 +62,13 @@ def test_gaps_are_what_is_not_known(some: list[tuple[int, int]], wanted: tuple[i
 def test_how_far_it_is_known(some: list[tuple[int, int]], second: int) -> None:
     until = known_from(second, union(some))
     assert covered([(second, until)]) <= covered(some)
-    assert until not in covered(some) or until == second == 0 or until not in covered(some)
+    assert until not in covered(some)
 
 
 @given(sizes, moments, st.integers(1, 10_000_000))
 def test_windows_are_a_grid(bar_size: str, since: int, length: int) -> None:
-    length = min(length, 100 * bar_seconds(bar_size) * 1000)
-    found = list(windows(bar_size, since, since + length))[:50]
+    length = min(length, 100_000 * bar_seconds(bar_size))
+    found = list(windows(bar_size, since, since + length))
     assert found[0].start <= since < found[0].end
     assert all(one.end == two.start for one, two in pairwise(found))
     for window in found:

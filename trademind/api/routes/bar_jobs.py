@@ -46,13 +46,13 @@ async def list_jobs(jobs: BarJobsDep, wanted: Annotated[JobFilter, Query()]) -> 
     return BarJobsPage(jobs=[BarJobOut.of(job) for job in page], next_page_token=following)
 
 
-@router.get("/{job_id}", responses=problems(404))
+@router.get("/{job_id}", responses=problems(404, 422))
 async def read(jobs: BarJobsDep, job_id: str) -> BarJobOut:
     """One download, and how it stands."""
     return BarJobOut.of(jobs.get(job_id))
 
 
-@router.delete("/{job_id}", responses=problems(404))
+@router.delete("/{job_id}", responses=problems(404, 422))
 async def cancel(jobs: BarJobsDep, job_id: str) -> BarJobOut:
     """End a download. What it has stored is kept; one that is over stays as it is."""
     return BarJobOut.of(await jobs.cancel(job_id))
