@@ -33,6 +33,7 @@
     │   ├── ContractNotFound
     │   ├── OrderNotFound
     │   ├── AccountNotFound
+    │   ├── BarJobNotFound
     │   └── UnknownSequence          the journal has no event of that number
     ├── Conflict                     (409)
     │   ├── AmbiguousContract        several contracts match; `candidates` names them
@@ -45,6 +46,7 @@
     │   └── CompetingSession         IB 10197: another session of the login takes the live data
     ├── PacingViolation              IB's limits on requests in a time (429)
     ├── TooManySubscriptions         IB's limits on what runs at once, as of market data lines (429)
+    ├── TooManyJobs                  more downloads wait than are kept waiting (429)
     ├── StreamOverrun                a consumer of events fell too far behind (429)
     └── NoAnswer                     no answer by the deadline (504)
         └── OrderOutcomeUnknown      the order may or may not exist: look before retrying
@@ -343,6 +345,11 @@ class AccountNotFound(NotFound):
     title = "No such account"
 
 
+class BarJobNotFound(NotFound):
+    code = "bar_job_not_found"
+    title = "No such download"
+
+
 class UnknownSequence(NotFound):
     code = "unknown_sequence"
     title = "No event has that number"
@@ -416,6 +423,14 @@ class TooManySubscriptions(TradeMindError):
     title = "Too many subscriptions at once"
     status = 429
     advice = "End a subscription that is not needed, here or in another program of this login, and ask again."
+
+
+class TooManyJobs(TradeMindError):
+    code = "too_many_jobs"
+    title = "Too many downloads wait"
+    status = 429
+    retry_after = 60
+    advice = "Wait until one of them is done, or cancel one: GET /api/market/bars/jobs lists them."
 
 
 class StreamOverrun(TradeMindError):

@@ -85,8 +85,8 @@ class Notebook:
         what_to_show: str | None = None,
         use_rth: bool = True,
     ) -> Bars:
-        """Historical bars, oldest first: `tm.bars("AAPL", "1 day", "1 M").to_pandas()`. Five days of them unless
-        `duration` or `start` say otherwise; see `trademind.brokers.bars.bars_of`."""
+        """Historical bars, oldest first: `tm.bars("AAPL", "1 day", "1 M").to_pandas()`. Five days of them
+        unless `duration` or `start` say otherwise; see `trademind.brokers.bars.bars_of`."""
         return _run(
             bars_of(
                 self.broker,

@@ -3,6 +3,7 @@
 The only place that knows whether the gateway is TradeMind's own.
 """
 
+import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -19,6 +20,9 @@ from trademind.errors import SettingsError
 from trademind.gateway.assembly import paper_gateway
 from trademind.gateway.server import PaperGatewayServer
 from trademind.journal import Journal, open_journal
+from trademind.market.bars.archive import BarArchive
+from trademind.market.bars.calendars import ExchangeCalendars, NoCalendars
+from trademind.market.bars.jobs import BarJobs
 from trademind.settings import BrokerKind, Settings, is_loopback
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
@@ -38,6 +42,8 @@ class Runtime:
     targets: Targets
     risk: Risk
     journal: Journal
+    bars: BarArchive
+    bar_jobs: BarJobs
     feed: Feed
     """What has happened, as it was written down."""
     gateway: PaperGatewayServer | None
@@ -88,17 +94,22 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         pending = await pending_orders(journal, ibkr.client_id)
         broker.remember([*known, *pending])
         recorder = await stack.enter_async_context(Recorder(broker, journal, known, clock=clock))
-        risk = Risk(
-            broker,
-            journal,
-            clock,
-            settings.risk.limits,
-            # A paper market may be in another time, and its instruments trade by that.
-            market=None if gateway is None else gateway.core.clock,
-        )
+        # A paper market may be in another time, and its instruments trade by that.
+        market = None if gateway is None else gateway.core.clock
+        risk = Risk(broker, journal, clock, settings.risk.limits, market=market)
         await stack.enter_async_context(risk)
         await broker.start()
         stack.push_async_callback(broker.disconnect)
+        is_always_open = gateway is not None and settings.paper.hours == "always"
+        bars = BarArchive(
+            broker,
+            journal,
+            market or clock,
+            calendars=NoCalendars() if is_always_open else ExchangeCalendars(),
+            name=bar_source(settings),
+        )
+        stack.push_async_callback(bars.close)
+        bar_jobs = await stack.enter_async_context(BarJobs(bars, journal, clock))
         orders = OrderEntry(broker, journal, risk, clock, pending)
         yield Runtime(
             settings=settings,
@@ -107,6 +118,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             targets=Targets(broker, journal, orders, clock),
             risk=risk,
             journal=journal,
+            bars=bars,
+            bar_jobs=bar_jobs,
             feed=recorder.feed,
             gateway=gateway,
         )
@@ -121,6 +134,21 @@ def _contract_file(settings: Settings) -> ContractFile | None:
     if paper.feed == "replay" or paper.start is not None or paper.speed != 1:
         return None
     return ContractFile(path, gateway="the embedded paper gateway")
+
+
+def bar_source(settings: Settings) -> str | None:
+    """The name of the market that the embedded paper gateway makes, which is the same wherever its bars are
+    the same; None where bars come from a gateway elsewhere."""
+    if settings.broker is not BrokerKind.PAPER:
+        return None
+    paper = settings.paper
+    made_of: list[object]
+    if paper.feed == "synthetic":
+        made_of = [paper.seed, paper.hours, paper.actions]
+    else:
+        made_of = [paper.replay_file, paper.loop, paper.start, paper.others, paper.seed, paper.hours]
+    digest = hashlib.sha256(repr([str(each) for each in made_of]).encode()).hexdigest()
+    return f"paper {paper.feed} {digest[:16]}"
 
 
 @contextmanager

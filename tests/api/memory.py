@@ -48,6 +48,8 @@ from trademind.domain import (
 )
 from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, OrderNotWorking
 from trademind.journal import Journal, open_journal
+from trademind.market.bars.archive import BarArchive
+from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
 from trademind.trading.risk import Risk
@@ -400,6 +402,8 @@ class MemoryRuntime:
     targets: Targets
     risk: Risk
     journal: Journal
+    bars: BarArchive
+    bar_jobs: BarJobs
     feed: Broker
     """What is told is what the broker says; of the way through the journal `test_stream_resume` tells."""
 
@@ -414,6 +418,7 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
             async with (
                 open_journal(Path(folder) / "journal.db") as journal,
                 Risk(broker, journal, clock, settings.risk.limits) as risk,
+                BarJobs(bars := BarArchive(broker, journal, clock), journal, clock) as bar_jobs,
             ):
                 entry = OrderEntry(broker, journal, risk, clock)
                 yield MemoryRuntime(
@@ -423,6 +428,8 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
                     targets=Targets(broker, journal, entry, clock),
                     risk=risk,
                     journal=journal,
+                    bars=bars,
+                    bar_jobs=bar_jobs,
                     feed=broker,
                 )
 

@@ -294,7 +294,9 @@ async def test_bars_default_to_a_day_of_hours(client: httpx.AsyncClient, broker:
         "volume": None,
         "wap": None,
         "count": 3,
+        "complete": True,
     }
+    assert body["adjusted"] == {"splits": True, "dividends": False}
 
 
 async def test_bars_from_start_to_end_in_pages(client: httpx.AsyncClient, broker: MemoryBroker) -> None:
@@ -307,16 +309,34 @@ async def test_bars_from_start_to_end_in_pages(client: httpx.AsyncClient, broker
         "limit": 20,
     }
     first = await get(client, "/api/market/bars", **asked)
-    assert broker.bar_requests[0].duration == "2 D"
-    assert broker.bar_requests[0].end == datetime(2026, 1, 29, 18, tzinfo=UTC)
     second = await get(client, "/api/market/bars", **asked, page_token=first["next_page_token"])
-    assert broker.bar_requests[1].duration == f"{22 * 3600} S"
     third = await get(client, "/api/market/bars", **asked, page_token=second["next_page_token"])
     times = [bar["time"] for page in (first, second, third) for bar in page["bars"]]
     assert third["next_page_token"] is None
     assert times[0] == "2026-01-28T00:00:00Z"
     assert times[-1] == "2026-01-29T17:00:00Z"
     assert len(times) == len(set(times)) == 42
+    assert [request.duration for request in broker.bar_requests] == ["1 M"]
+    assert all(bar["complete"] for page in (first, second, third) for bar in page["bars"])
+
+
+async def test_adjusted_prices_are_asked_for_up_to_now(
+    client: httpx.AsyncClient, broker: MemoryBroker
+) -> None:
+    broker.bars = hourly(72, datetime(2026, 1, 28, tzinfo=UTC))
+    asked = {
+        "symbol": "AAPL",
+        "what_to_show": "ADJUSTED_LAST",
+        "start": "2026-01-28T20:00:00Z",
+        "end": "2026-01-29T20:00:00Z",
+        "limit": 20,
+    }
+    first = await get(client, "/api/market/bars", **asked)
+    second = await get(client, "/api/market/bars", **asked, page_token=first["next_page_token"])
+    assert (len(first["bars"]), len(second["bars"]), second["next_page_token"]) == (20, 4, None)
+    assert first["bars"][0]["time"] == "2026-01-28T20:00:00Z"
+    assert first["adjusted"] == {"splits": True, "dividends": True}
+    assert [request.end for request in broker.bar_requests] == [None, None]
 
 
 @pytest.mark.parametrize("state", [state for state in SessionState if state is not SessionState.READY])

@@ -35,6 +35,8 @@ from trademind.clock import SystemClock
 from trademind.domain import SessionState
 from trademind.errors import StateNotKept
 from trademind.journal import Journal, StoredEvent, open_journal
+from trademind.market.bars.archive import BarArchive
+from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
 from trademind.trading import feed
 from trademind.trading.entry import OrderEntry
@@ -54,6 +56,8 @@ class JournalingRuntime:
     targets: Targets
     risk: Risk
     journal: Journal
+    bars: BarArchive
+    bar_jobs: BarJobs
     feed: Feed
 
 
@@ -85,10 +89,13 @@ async def journaled(settings: Settings, path: Path) -> AsyncIterator[Journaled]:
             open_journal(path) as journal,
             Recorder(broker, journal, ()) as recorder,
             Risk(broker, journal, clock) as risk,
+            BarJobs(bars := BarArchive(broker, journal, clock), journal, clock) as jobs,
         ):
             entry = OrderEntry(broker, journal, risk, clock)
             targets = Targets(broker, journal, entry, SystemClock())
-            opened.append(JournalingRuntime(settings, broker, entry, targets, risk, journal, recorder.feed))
+            opened.append(
+                JournalingRuntime(settings, broker, entry, targets, risk, journal, bars, jobs, recorder.feed)
+            )
             yield opened[0]
 
     async with listening(create_app(settings, open_runtime=open_runtime)) as (port, _):

@@ -189,7 +189,10 @@ async def test_ibs_own_structure_is_read() -> None:
 
 
 async def test_a_document_of_ibs_size_does_not_hold_the_loop() -> None:
-    scan = "<ScanType><displayName>{0}</displayName><scanCode>S{0}</scanCode><instruments>{1}</instruments></ScanType>"
+    scan = (
+        "<ScanType><displayName>{0}</displayName><scanCode>S{0}</scanCode>"
+        "<instruments>{1}</instruments></ScanType>"
+    )
     document = "<R>" + "".join(scan.format(n, ",".join(["STK"] * 300)) for n in range(2000)) + "</R>"
     assert len(document) > 2_000_000
     turns = 0

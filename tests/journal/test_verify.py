@@ -25,6 +25,7 @@ from trademind.journal import (
     Report,
     SessionChanged,
     StateSet,
+    migrations,
     open_journal,
     verify,
 )
@@ -90,7 +91,7 @@ async def test_a_sound_journal(place: str) -> None:
         assert report.findings == []
         assert report.is_sound
         assert report.last_seq == last_seq
-        assert report.schema == "0001"
+        assert report.schema == migrations.REVISIONS[-1]
         assert (report.pending, report.pending_count) == (["pending1", "pending2"], 2)
         assert report.rows == {
             "intents": ORDERS + 2,
@@ -102,6 +103,10 @@ async def test_a_sound_journal(place: str) -> None:
             "audit": 1,
             "state": 1,
             "writer": 1,
+            "bar_series": 0,
+            "bars": 0,
+            "bar_spans": 0,
+            "bar_jobs": 0,
         }
 
 

@@ -7,6 +7,7 @@ from trademind.api.errors import add_handlers
 from trademind.api.lifespan import RuntimeOpener, lifespan_of
 from trademind.api.openapi import DescribedApp
 from trademind.api.routes import (
+    bar_jobs,
     contracts,
     executions,
     health,
@@ -50,7 +51,10 @@ def create_app(
     # Routes are tried in this order, so the one that is asked for most comes first; and on the app itself,
     # because FastAPI works its way through an included router anew for every request.
     portfolio.add_account_route(app)
-    for part in (portfolio, orders, market, scanner, executions, contracts, risk, system, stream, health):
+    parts = (
+        portfolio, orders, market, bar_jobs, scanner, executions, contracts, risk, system, stream, health,
+    )  # fmt: skip
+    for part in parts:
         app.include_router(part.router)
     add_handlers(app)
     app.add_middleware(Guard, allowed_hosts=settings.server.allowed_hosts)

@@ -17,6 +17,8 @@ from trademind.brokers.base import Broker
 from trademind.domain import SessionInfo, SessionState
 from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
+from trademind.market.bars.archive import BarArchive
+from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
 from trademind.trading.audit import Caller
 from trademind.trading.entry import OrderEntry
@@ -63,6 +65,14 @@ async def _journal(connection: HTTPConnection) -> Journal:
     return _state(connection)["runtime"].journal
 
 
+async def _archive(connection: HTTPConnection) -> BarArchive:
+    return _state(connection)["runtime"].bars
+
+
+async def _bar_jobs(connection: HTTPConnection) -> BarJobs:
+    return _state(connection)["runtime"].bar_jobs
+
+
 async def _feed(connection: HTTPConnection) -> Source:
     return _state(connection)["runtime"].feed
 
@@ -84,6 +94,8 @@ RiskDep = Annotated[Risk, Depends(_risk)]
 OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
 TargetsDep = Annotated[Targets, Depends(_targets)]
 CallerDep = Annotated[Caller, Depends(_caller)]
+ArchiveDep = Annotated[BarArchive, Depends(_archive)]
+BarJobsDep = Annotated[BarJobs, Depends(_bar_jobs)]
 FeedDep = Annotated[Source, Depends(_feed)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

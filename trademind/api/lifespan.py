@@ -12,6 +12,8 @@ from trademind.api.streaming import Source
 from trademind.brokers.base import Broker
 from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
+from trademind.market.bars.archive import BarArchive
+from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
 from trademind.trading.risk import Risk
@@ -38,6 +40,12 @@ class OpenedRuntime(Protocol):
 
     @property
     def journal(self) -> Journal: ...
+
+    @property
+    def bars(self) -> BarArchive: ...
+
+    @property
+    def bar_jobs(self) -> BarJobs: ...
 
     @property
     def feed(self) -> Source: ...

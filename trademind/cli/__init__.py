@@ -9,6 +9,7 @@ import typer
 
 import trademind
 from trademind.cli import (
+    bars,
     contracts,
     doctor,
     gateway,
@@ -52,6 +53,7 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(orders.app, name="order")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(journal.app, name="journal")
+app.add_typer(bars.app, name="bars")
 app.command()(portfolio.account)
 app.command()(portfolio.positions)
 app.command()(orders.orders)
@@ -60,7 +62,6 @@ app.command()(risk.risk)
 app.command()(risk.halt)
 app.command()(risk.resume)
 app.command()(market.quote)
-app.command()(market.bars)
 app.command()(scanner.scan)
 app.command()(doctor.doctor)
 

@@ -13,9 +13,9 @@ app = typer.Typer(help="Find contracts and options, and show what is known of th
 Named = Annotated[str, typer.Argument(metavar="SYMBOL|CON_ID", help="A symbol, or a con id as 265598.")]
 
 _SHOWN = (
-    "con_id", "symbol", "sec_type", "exchange", "primary_exchange", "currency", "local_symbol", "trading_class",
-    "last_trade_date", "strike", "right", "multiplier", "long_name", "industry", "category", "subcategory",
-    "stock_type", "min_tick", "size_increment", "time_zone", "liquid_hours", "valid_exchanges", "as_of",
+    "con_id", "symbol", "sec_type", "exchange", "primary_exchange", "currency", "local_symbol",
+    "trading_class", "last_trade_date", "strike", "right", "multiplier", "long_name", "industry", "category",
+    "subcategory", "stock_type", "min_tick", "size_increment", "time_zone", "liquid_hours", "valid_exchanges", "as_of",
 )  # fmt: skip
 _COLUMNS = (
     ">con id",
@@ -137,7 +137,7 @@ def _terms(name: str, sec_type: str, exchange: str | None, currency: str) -> dic
 
 
 def _the(server: Server, terms: dict[str, Any], as_json: bool) -> Any:
-    """The one contract meant. Raises `CommandFailed`, after a list of the candidates where there are several."""
+    """The one contract meant. Raises `CommandFailed`, after a list of candidates where there are several."""
     (found,) = server.question("/api/contracts/qualify", {"contracts": [terms]})["contracts"]
     if (problem := found["error"]) is not None:
         if not as_json and (candidates := problem.get("candidates")):

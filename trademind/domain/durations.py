@@ -53,8 +53,8 @@ class Piece:
 def pieces(bar_size: str, start: datetime, end: datetime) -> tuple[Piece, ...]:
     """The requests that cover a span together, oldest first.
 
-    A bar that an end falls into may be told as far as it has come. So each piece goes back two bars beyond the
-    end of the one before: of a bar that is in both, the later piece has the whole.
+    A bar that an end falls into may be told as far as it has come. So each piece goes back two bars beyond
+    the end of the one before: of a bar that is in both, the later piece has the whole.
 
     Raises:
         Invalid: the span is empty, or needs more than `MAX_REQUESTS`.

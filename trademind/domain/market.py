@@ -94,6 +94,11 @@ def default_data(sec_type: SecType) -> str:
     return "AGGTRADES" if sec_type is SecType.CRYPTO else "TRADES"
 
 
+SPLIT_ADJUSTED = frozenset({"TRADES", "AGGTRADES", "ADJUSTED_LAST"})
+DIVIDEND_ADJUSTED = frozenset({"ADJUSTED_LAST"})
+"""What IB adjusts, by its documentation of historical data types: TRADES for splits, ADJUSTED_LAST for splits
+and dividends. Of the other kinds it says nothing."""
+
 _DURATION = re.compile(r"[1-9]\d{0,5} [SDWMY]")
 
 

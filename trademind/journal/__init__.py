@@ -8,6 +8,19 @@ async with open_journal("data/journal.db") as journal:
 """
 
 from trademind.journal.backup import Copy, backup, restore
+from trademind.journal.bar_writes import (
+    BarJobSet,
+    BarJobsForgotten,
+    BarRow,
+    BarSeries,
+    BarsStored,
+    SeriesAnchored,
+    SeriesDropped,
+    Span,
+    in_parts,
+    row_of,
+)
+from trademind.journal.bars import BarReader, StoredSeries
 from trademind.journal.entries import StoredEvent
 from trademind.journal.export import Exported, export
 from trademind.journal.journal import Journal, open_journal
@@ -34,6 +47,12 @@ __all__ = [
     "AccountSnapshot",
     "Audit",
     "AuditEntry",
+    "BarJobSet",
+    "BarJobsForgotten",
+    "BarReader",
+    "BarRow",
+    "BarSeries",
+    "BarsStored",
     "CommissionReported",
     "Copy",
     "Cursor",
@@ -49,15 +68,21 @@ __all__ = [
     "Page",
     "Reader",
     "Report",
+    "SeriesAnchored",
+    "SeriesDropped",
     "SessionChanged",
+    "Span",
     "StateSet",
     "Statistics",
     "StoredEvent",
+    "StoredSeries",
     "Write",
     "backup",
     "export",
     "fingerprint",
+    "in_parts",
     "open_journal",
     "restore",
+    "row_of",
     "verify",
 ]

@@ -11,6 +11,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from trademind.domain import Account, Channel, Execution, Order, SessionInfo
+from trademind.journal.bar_writes import (
+    BarJobSet,
+    BarJobsForgotten,
+    BarsStored,
+    SeriesAnchored,
+    SeriesDropped,
+)
 from trademind.journal.records import ACCOUNT, EXECUTION, ORDER, SESSION, number_text, time_text, to_text
 from trademind.journal.writes import (
     AccountChanged,
@@ -109,7 +116,10 @@ def _body(write: Intent | Write) -> str:
             _named(write.client_order_id)
             time_text(write.accepted_at)
             return to_text(dict(write.body))
-        case Marker():
+        case BarJobSet():
+            _named(write.id)
+            return to_text(dict(write.body))
+        case BarsStored() | SeriesAnchored() | SeriesDropped() | BarJobsForgotten() | Marker():
             return ""
 
 

@@ -65,20 +65,26 @@ async def export(
     names = list(SHEETS if only is None else only)
     if unknown := [name for name in names if name not in SHEETS]:
         raise SettingsError(f"there is no table {unknown[0]!r} to export; there are {', '.join(SHEETS)}")
-    writer = await asyncio.to_thread(_parquet) if format == "parquet" else _csv
+    writer = await writer_of(format)
     exported = []
     with translated(location, opening=True):
         async with looking(location) as connection:
             for name in names:
                 path = directory / f"{name}.{format}"
                 try:
-                    exported.append(await _write(connection, SHEETS[name], path, writer))
+                    exported.append(await write_sheet(connection, SHEETS[name], path, writer))
                 except OSError as error:
                     raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
     return exported
 
 
-async def _write(connection: AsyncConnection, sheet: "Sheet", path: Path, writer: "Writer") -> Exported:
+async def writer_of(format: Format) -> "Writer":
+    """How files of a format are written. Raises `SettingsError`: pyarrow is missing."""
+    return await asyncio.to_thread(_parquet) if format == "parquet" else _csv
+
+
+async def write_sheet(connection: AsyncConnection, sheet: "Sheet", path: Path, writer: "Writer") -> Exported:
+    """Write the rows of a sheet into a new file, as they are read. Raises `FileExistsError`, `OSError`."""
     count = 0
     with whole_file(path) as new, writer(new, sheet.columns) as add:
         async with connection.stream(sheet.query) as result:
@@ -92,7 +98,7 @@ async def _write(connection: AsyncConnection, sheet: "Sheet", path: Path, writer
 
 # The tables ------------------------------------------------------------------------------------
 
-Kind = Literal["text", "number", "flag", "time"]
+Kind = Literal["text", "number", "figure", "flag", "time"]
 Row = Sequence[Any]
 
 
@@ -211,6 +217,7 @@ def _parquet() -> Writer:
     types = {
         "text": pa.string(),
         "number": pa.int64(),
+        "figure": pa.float64(),
         "flag": pa.bool_(),
         "time": pa.timestamp("us", tz="UTC"),
     }

@@ -15,6 +15,15 @@ from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from trademind.domain import Account, Channel, Execution, Order, SessionInfo
 from trademind.journal import tables
+from trademind.journal.bar_writes import (
+    BarJobSet,
+    BarJobsForgotten,
+    BarsStored,
+    BarWrite,
+    SeriesAnchored,
+    SeriesDropped,
+)
+from trademind.journal.bars import write_bars
 from trademind.journal.entries import (
     Entry,
     StoredEvent,
@@ -76,6 +85,7 @@ class Plan:
         self._known = known
         self._new: dict[tuple[Table, str], dict[str, Any]] = {}
         """Rows of this group that later entries of it may change."""
+        self._bars: list[BarWrite] = []
         for entry in entries:
             self._add(entry)
 
@@ -86,6 +96,7 @@ class Plan:
                 connection.execute(_INSERTS[table], rows)
         for table, changes in self._updates.items():
             connection.execute(_UPDATES[table], list(changes.values()))
+        write_bars(connection, self._bars)
 
     def _add(self, entry: Entry) -> None:
         """One entry's rows."""
@@ -134,6 +145,8 @@ class Plan:
                     {"value": entry.text, "updated_at": entry.time},
                     self._known.state,
                 )
+            case BarsStored() | SeriesAnchored() | SeriesDropped() | BarJobSet() | BarJobsForgotten() as bars:
+                self._bars.append(bars)
 
     def _intend(self, entry: Entry, intent: Intent) -> None:
         entry.earlier = self._known.intents.get(intent.client_order_id)

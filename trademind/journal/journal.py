@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from trademind.clock import Clock, SystemClock
 from trademind.errors import JournalUnavailable
+from trademind.journal.bars import BarReader
 from trademind.journal.database import Database
 from trademind.journal.entries import entry_of
 from trademind.journal.location import Location, locate
@@ -56,6 +57,7 @@ class Journal:
         self._writer = Writer(self._database)
         self._is_open = False
         self.reading = Reader(self._database.reading)
+        self.bars = BarReader(self._database.reading)
 
     async def __aenter__(self) -> Self:
         await self._database.open()
@@ -137,9 +139,17 @@ class Journal:
         Raises:
             JournalUnavailable: it is not within the deadline. It stays queued.
         """
-        self._must_be_open()
+        await self.written(Marker())
+
+    async def written(self, write: Write) -> None:
+        """Note something, and return when it is on disk.
+
+        Raises:
+            JournalUnavailable: it is not within the deadline. It stays queued.
+            ValueError, TypeError: it cannot be stored.
+        """
         done = asyncio.Event()
-        self._writer.put(entry_of(Marker(), self._clock.now(), lambda _: done.set()), is_bounded=False)
+        self.note(write, lambda _: done.set())
         try:
             async with asyncio.timeout(self._deadline):
                 await done.wait()

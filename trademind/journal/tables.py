@@ -1,7 +1,8 @@
 """The journal's tables, as the newest schema has them; how they come to be is in `migrations`.
 
 One form for both databases, in which nothing is rounded: money is text, bodies are JSON in ASCII text (see
-`records`), and times are the database's own where it has exact ones.
+`records`), and times are the database's own where it has exact ones. Bars are measured, not owed, and there
+are millions of them: their figures are floats, and their times whole seconds since 1970.
 
 History is only ever added to: triggers refuse to change or delete a row of `APPEND_ONLY`. What is corrected
 is told by a new row and a new event.
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -200,5 +203,71 @@ state: Final = Table(
     Column("value", Text, nullable=False),
     Column("updated_at", Moment, nullable=False),
 )
+
+bar_series: Final = Table(
+    "bar_series",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("source", Line, nullable=False),
+    Column("con_id", Number, nullable=False),
+    Column("exchange", Line, nullable=False),
+    Column("bar_size", Text, nullable=False),
+    Column("what_to_show", Text, nullable=False),
+    Column("use_rth", Boolean, nullable=False),
+    Column("symbol", Line, nullable=False),
+    Column("sec_type", Line, nullable=False),
+    Column("currency", Line, nullable=False),
+    Column("anchor", Number),
+    UniqueConstraint(
+        "source",
+        "con_id",
+        "exchange",
+        "bar_size",
+        "what_to_show",
+        "use_rth",
+        name="bar_series_by_contents",
+    ),
+    Index("bar_series_by_symbol", "symbol"),
+)
+"""What there are bars of, and from which market: a paper market's are not IB's. The anchor is the time of the
+bar by which it is seen whether IB has adjusted the series since it was stored."""
+
+bars: Final = Table(
+    "bars",
+    metadata,
+    Column("series_id", Number, ForeignKey("bar_series.id"), primary_key=True, autoincrement=False),
+    Column("time", Number, primary_key=True, autoincrement=False),
+    Column("open", Double),
+    Column("high", Double),
+    Column("low", Double),
+    Column("close", Double),
+    Column("volume", Double),
+    Column("wap", Double),
+    Column("count", Number),
+    sqlite_with_rowid=False,
+)
+"""Bars that do not change any more."""
+
+bar_spans: Final = Table(
+    "bar_spans",
+    metadata,
+    Column("series_id", Number, ForeignKey("bar_series.id"), primary_key=True, autoincrement=False),
+    Column("since", Number, primary_key=True, autoincrement=False),
+    Column("until", Number, nullable=False),
+    CheckConstraint("since < until", name="bar_span_is_one"),
+    sqlite_with_rowid=False,
+)
+"""From when (inclusive) to when (exclusive) every bar of a series is known, also where the market had none.
+Spans of a series neither overlap nor touch."""
+
+bar_jobs: Final = Table(
+    "bar_jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("bar_jobs_by_age", "created_at"),
+)
+"""Downloads of bars, as they stand."""
 
 APPEND_ONLY: Final = (intents, events, executions, commission_reports, account_snapshots, audit)

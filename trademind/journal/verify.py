@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Integer, Row, Select, Table, Text, literal_column, select, text
+from sqlalchemy import Integer, Row, Select, Table, Text, func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -46,6 +46,8 @@ _SCANNED: Final = (
     tables.state,
     tables.writer,
 )
+_COUNTED: Final = (tables.bar_series, tables.bars, tables.bar_spans, tables.bar_jobs)
+"""What can be asked for again where it is lost: there is nothing to compare it with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,9 @@ class _Look:
             await self._at_integrity()
         for table in _SCANNED:
             await self._at_rows(table)
+        if self._report.schema != migrations.REVISIONS[0]:  # which had none of them
+            for table in _COUNTED:
+                await self._count(table)
         self._compare()
 
     async def _at_integrity(self) -> None:
@@ -200,6 +205,14 @@ class _Look:
             f"{table.name}: {count:,} rows from the beginning and {more:,} from the end can be read, those "
             "between cannot",
         )
+
+    async def _count(self, table: Table) -> None:
+        try:
+            found = await self._connection.execute(select(func.count()).select_from(table))
+            self._report.rows[table.name] = found.scalar_one()
+        except DBAPIError as error:
+            await self._connection.rollback()
+            self._report.find("unreadable", f"{table.name}: {error}")
 
     async def _from_the_end(self, table: Table, after: Any) -> int:
         count, before = 0, None

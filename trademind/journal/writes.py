@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from trademind.domain import Account, Execution, Order, OrderGroup, OrderRequest, SessionInfo
+from trademind.journal.bar_writes import BarWrite
 from trademind.journal.records import ORDER_GROUP, ORDER_REQUEST, fingerprint
 
 
@@ -131,5 +132,6 @@ Write = (
     | AccountSnapshot
     | Audit
     | StateSet
+    | BarWrite
     | Marker
 )

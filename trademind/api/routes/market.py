@@ -1,17 +1,23 @@
 """Market data: quotes and historical bars."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
 from trademind.api.bars import BarWindow
-from trademind.api.deps import BrokerDep
+from trademind.api.deps import ArchiveDep, BrokerDep
 from trademind.api.paging import Limit, PageToken
 from trademind.api.schemas.base import time
 from trademind.api.schemas.instruments import OneInstrument, QuoteFilter
-from trademind.api.schemas.market import BarOut, BarsPage, HeadTimestampOut, QuoteOut, QuotesOut
+from trademind.api.schemas.market import (
+    AdjustedOut,
+    BarOut,
+    BarsPage,
+    HeadTimestampOut,
+    QuoteOut,
+    QuotesOut,
+)
 from trademind.api.schemas.problem import problems
 from trademind.domain import default_data
 from trademind.domain.market import WHAT_TO_SHOW
@@ -47,26 +53,39 @@ async def quotes(broker: BrokerDep, wanted: Annotated[QuoteFilter, Query()]) -> 
 
 
 @router.get("/bars", responses=problems(404, 409, 422, 429, 502, 503, 504))
-async def bars(broker: BrokerDep, wanted: Annotated[BarFilter, Query()]) -> BarsPage:
-    """Historical bars, oldest first: back from `end` by `duration`, or from `start` to `end`."""
+async def bars(broker: BrokerDep, archive: ArchiveDep, wanted: Annotated[BarFilter, Query()]) -> BarsPage:
+    """Historical bars, oldest first: from `start` to `end`, or back from `end` by `duration`.
+
+    With `start`, bars that are stored are not asked for again, and the span may be of any length; where much
+    of it is missing, a page may be short, and a job (`POST /api/market/bars/jobs`) is the way to have all of
+    it.
+    """
     query = wanted.instrument
+    contract = (await broker.qualify(query)).contract
+    what = wanted.what_to_show or default_data(contract.sec_type)
     window = BarWindow.asked(
         bar_size=wanted.bar_size,
+        what_to_show=what,
         duration=wanted.duration,
         start=wanted.start,
         end=wanted.end,
         token=wanted.page_token,
-        now=datetime.now(UTC),
+        now=archive.now(),
     )
-    request = window.request(wanted.bar_size, what_to_show=wanted.what_to_show, use_rth=wanted.use_rth)
-    contract = (await broker.qualify(query)).contract
-    page, following = window.page(await broker.get_bars(query, request), wanted.limit)
+    size, use_rth = wanted.bar_size, wanted.use_rth
+    if window.start is not None and window.duration is None:
+        source = await archive.source(query, bar_size=size, what_to_show=what, use_rth=use_rth)
+        page = await archive.page(source, window.start, window.end or window.now, limit=wanted.limit)
+    else:
+        request = window.request(size, what_to_show=what, use_rth=use_rth)
+        page = window.page(await broker.get_bars(query, request), size, wanted.limit)
     return BarsPage(
         symbol=contract.symbol,
-        bar_size=wanted.bar_size,
-        what_to_show=wanted.what_to_show or default_data(contract.sec_type),
-        bars=[BarOut.of(bar) for bar in page],
-        next_page_token=following,
+        bar_size=size,
+        what_to_show=what,
+        adjusted=AdjustedOut.of(what),
+        bars=[BarOut.of(bar, complete=place < page.complete) for place, bar in enumerate(page.bars)],
+        next_page_token=window.token(page),
     )
 
 

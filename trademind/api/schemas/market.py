@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from trademind.api.schemas.base import Out, Time, number, time
 from trademind.api.schemas.notices import NoticeOut
 from trademind.domain import Bar, DataType, Quote, SecType
+from trademind.domain.market import DIVIDEND_ADJUSTED, SPLIT_ADJUSTED
 
 
 class QuoteOut(Out):
@@ -66,8 +67,19 @@ class QuotesOut(Out):
     quotes: list[QuoteOut] = Field(description="In the order asked.")
 
 
+class AdjustedOut(Out):
+    """What the prices are adjusted for, as IB has them."""
+
+    splits: bool
+    dividends: bool
+
+    @classmethod
+    def of(cls, what_to_show: str) -> Self:
+        return cls(splits=what_to_show in SPLIT_ADJUSTED, dividends=what_to_show in DIVIDEND_ADJUSTED)
+
+
 class BarOut(Out):
-    """One bar; `time` is its start. The last one may still be forming."""
+    """One bar; `time` is its start."""
 
     time: Time
     open: float | None
@@ -77,9 +89,10 @@ class BarOut(Out):
     volume: float | None
     wap: float | None
     count: int | None
+    complete: bool = Field(description="It does not change any more. The last ones may still be forming.")
 
     @classmethod
-    def of(cls, bar: Bar) -> Self:
+    def of(cls, bar: Bar, *, complete: bool) -> Self:
         return cls(
             time=time(bar.time),
             open=number(bar.open),
@@ -89,6 +102,7 @@ class BarOut(Out):
             volume=number(bar.volume),
             wap=number(bar.wap),
             count=bar.count,
+            complete=complete,
         )
 
 
@@ -100,6 +114,7 @@ class BarsPage(Out):
                     "symbol": "AAPL",
                     "bar_size": "1 hour",
                     "what_to_show": "TRADES",
+                    "adjusted": {"splits": True, "dividends": False},
                     "bars": [
                         {
                             "time": "2026-01-30T15:00:00Z",
@@ -110,6 +125,7 @@ class BarsPage(Out):
                             "volume": 1200300.0,
                             "wap": 150.55,
                             "count": 8123,
+                            "complete": True,
                         }
                     ],
                     "next_page_token": None,
@@ -121,6 +137,7 @@ class BarsPage(Out):
     symbol: str
     bar_size: str
     what_to_show: str
+    adjusted: AdjustedOut
     bars: list[BarOut] = Field(description="Oldest first.")
     next_page_token: str | None = Field(
         description="Give it back as `page_token`, with the same `symbol` and `bar_size`; null at the end."

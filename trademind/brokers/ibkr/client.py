@@ -315,7 +315,7 @@ class IBKRBroker:
         what_to_show: str | None = None,
         use_rth: bool = True,
     ) -> Bars:
-        """For scripts and notebooks: `(await broker.bars("AAPL", duration="5 D")).to_pandas()`. See `bars_of`."""
+        """For scripts: `(await broker.bars("AAPL", duration="5 D")).to_pandas()`. See `bars_of`."""
         return await bars_of(
             self,
             instrument,
