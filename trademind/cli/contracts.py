@@ -15,7 +15,8 @@ Named = Annotated[str, typer.Argument(metavar="SYMBOL|CON_ID", help="A symbol, o
 _SHOWN = (
     "con_id", "symbol", "sec_type", "exchange", "primary_exchange", "currency", "local_symbol",
     "trading_class", "last_trade_date", "strike", "right", "multiplier", "long_name", "industry", "category",
-    "subcategory", "stock_type", "min_tick", "size_increment", "time_zone", "liquid_hours", "valid_exchanges", "as_of",
+    "subcategory", "stock_type", "min_tick", "size_increment", "time_zone", "liquid_hours", "valid_exchanges",
+    "as_of",
 )  # fmt: skip
 _COLUMNS = (
     ">con id",
