@@ -28,6 +28,7 @@
     │   └── RiskLimitExceeded        an order that a risk limit does not let pass; `limit` names it
     ├── TradingHalted                the kill switch is on: cancels pass, orders do not (423)
     ├── Invalid                      the request itself is wrong (422), field by field
+    ├── StrategyFailed               a strategy has raised, or gave what are no signals (422)
     ├── NotFound                     (404)
     │   ├── ContractNotFound
     │   ├── OrderNotFound
@@ -312,6 +313,20 @@ class Invalid(TradeMindError):
             extra={"errors": [{"field": field, "message": message} for field, message in errors]},
         )
         self.errors = tuple(errors)
+
+
+class StrategyFailed(TradeMindError):
+    """A strategy's own failure. `traceback` is where it was, None where it gave what cannot be used."""
+
+    code = "strategy_failed"
+    title = "The strategy has failed"
+    status = 422
+    retry_safe = False
+    advice = "Mend the strategy; the traceback says where it has failed."
+
+    def __init__(self, detail: str, *, traceback: str | None = None) -> None:
+        super().__init__(detail, extra={"traceback": traceback})
+        self.traceback = traceback
 
 
 class NotFound(TradeMindError):

@@ -1,0 +1,22 @@
+"""Backtests: a strategy's signals traded on the paper gateway's own engine, over bars of the past."""
+
+from trademind.signals.backtest.report import Report
+from trademind.signals.backtest.run import Strategy, run_backtest
+from trademind.signals.backtest.settings import (
+    BacktestSettings,
+    FixedQuantity,
+    RiskOfEquity,
+    ShareOfEquity,
+    Sizing,
+)
+
+__all__ = [
+    "BacktestSettings",
+    "FixedQuantity",
+    "Report",
+    "RiskOfEquity",
+    "ShareOfEquity",
+    "Sizing",
+    "Strategy",
+    "run_backtest",
+]
