@@ -19,6 +19,7 @@ class RSIReversion(RuleStrategy):
     """
 
     name = "rsi_reversion"
+    looks_back = 2  # a turn shows in three bars
     description = (
         "Buys when the RSI turns up from below a limit, sells when it turns down from above another, closes "
         "when it comes back to its middle."
@@ -34,11 +35,6 @@ class RSIReversion(RuleStrategy):
 
     def uses(self) -> tuple[Use, ...]:
         return (Use("rsi", {"period": self.period}), *super().uses())
-
-    @property
-    def warm_up(self) -> int:
-        # A turn takes two bars before.
-        return super().warm_up + 1
 
     def rules(self, bars: BarArrays, atr: Floats) -> Rules:
         rsi = indicator("rsi").compute(bars, period=self.period)["rsi"]
@@ -205,6 +201,7 @@ class DonchianBreakout(RuleStrategy):
     """
 
     name = "donchian_breakout"
+    looks_back = 2  # the channel is that of the bars before, and one more shows what breaks out just now
     description = (
         "Buys when the close is above the highest high of the bars before, sells below their lowest low, "
         "closes at the opposite end of a shorter channel; stops by average true ranges."
@@ -220,11 +217,6 @@ class DonchianBreakout(RuleStrategy):
     def uses(self) -> tuple[Use, ...]:
         channels = (Use("donchian", {"period": period}) for period in (self.entry_period, self.exit_period))
         return (*channels, *super().uses())
-
-    @property
-    def warm_up(self) -> int:
-        # The channel is that of the bars before, and whether it is broken out of just now takes one more.
-        return super().warm_up + 1
 
     def rules(self, bars: BarArrays, atr: Floats) -> Rules:
         donchian = indicator("donchian")

@@ -56,15 +56,26 @@ class RuleStrategy(Strategy):
     def uses(self) -> tuple[Use, ...]:
         return (Use("atr", {"period": self.atr_period}),)
 
+    def leanings(self, bars: BarArrays) -> Floats:
+        """What it says at the close of each bar: 1 for long, -1 for short, 0 for neither; nan for nothing."""
+        if len(bars) <= self.warm_up:
+            return np.full(len(bars), np.nan)
+        rules = self.rules(bars, self._atr(bars))
+        short = 0.0 if self.sides == "long" else -1.0
+        said = np.where(rules.buy, 1.0, np.where(rules.sell, short, np.where(rules.close, 0.0, np.nan)))
+        said[: self.warm_up] = np.nan
+        return said
+
     def on_bars(self, bars: BarArrays) -> list[Signal]:
         if len(bars) <= self.warm_up:
             return []
-        atr = indicator("atr").compute(bars, period=self.atr_period)["atr"]
+        atr = self._atr(bars)
         rules = self.rules(bars, atr)
         around = _Surroundings.of(bars, atr)
-        ready = np.arange(len(bars)) >= self.warm_up
+        happens = rules.buy | rules.sell | rules.close
+        happens[: self.warm_up] = False
         signals: list[Signal] = []
-        for i in np.flatnonzero(ready & (rules.buy | rules.sell | rules.close)).tolist():
+        for i in np.flatnonzero(happens).tolist():
             action = Action.BUY if rules.buy[i] else Action.SELL if rules.sell[i] else Action.CLOSE
             reasons = [rules.why(i, action)]
             if action is Action.CLOSE or (action is Action.SELL and self.sides == "long"):
@@ -88,9 +99,12 @@ class RuleStrategy(Strategy):
             )
         return signals
 
+    def _atr(self, bars: BarArrays) -> Floats:
+        return indicator("atr").compute(bars, period=self.atr_period)["atr"]
+
 
 def _level(entry: float, away: float) -> float | None:
-    """A price so far away; None where that is nowhere else, or no price: below 0 of what costs more than 0."""
+    """A price so far away; None where that is nowhere else, or below 0 of what costs more than 0."""
     level = entry + away
     return None if level == entry or (entry > 0 >= level) else level
 

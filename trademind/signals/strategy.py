@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final, Self, dataclass_transform
 
 from trademind.domain.signals import Action, Reason, Signal
@@ -81,6 +82,8 @@ class Strategy(ABC):
 
     name: ClassVar[str] = ""
     description: ClassVar[str] = ""
+    looks_back: ClassVar[int] = 1
+    """How many bars before a bar its conditions look at; one, to see what has just begun."""
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True, kw_only=True)(cls)
@@ -131,10 +134,11 @@ class Strategy(ABC):
         """The indicators that it rests on."""
         return ()
 
-    @property
+    @cached_property
     def warm_up(self) -> int:
-        """How many bars at the beginning can have no signal: those its indicators need, and one before."""
-        return 1 + max((indicator(use.indicator).warm_up(**use.parameters) for use in self.uses()), default=0)
+        """How many bars at the beginning can have no signal: those its indicators need, and `looks_back`."""
+        needed = (indicator(use.indicator).warm_up(**use.parameters) for use in self.uses())
+        return self.looks_back + max(needed, default=0)
 
     @abstractmethod
     def on_bars(self, bars: BarArrays) -> list[Signal]:
