@@ -73,12 +73,17 @@ def evaluate(strategy: Strategy, bars: BarArrays) -> Evaluation:
             return replace(blank, outcome=Outcome.FAILED, error=wrong)
         return replace(blank, signals=tuple(signals), now=_standing(strategy, bars, signals))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's strategy may raise what it likes
-        return replace(
-            blank,
-            outcome=Outcome.FAILED,
-            error="".join(traceback.format_exception_only(error)).strip(),
-            traceback=traceback.format_exc(),
-        )
+        return failed(blank, error)
+
+
+def failed(blank: Evaluation, error: BaseException) -> Evaluation:
+    """The evaluation of what has raised; to be called where it is dealt with."""
+    return replace(blank, outcome=Outcome.FAILED, error=in_a_line(error), traceback=traceback.format_exc())
+
+
+def in_a_line(error: BaseException) -> str:
+    """Its class and what it says."""
+    return traceback.format_exception_only(error)[-1].strip()
 
 
 def notes(bars: BarArrays) -> tuple[str, ...]:
