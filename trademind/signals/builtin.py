@@ -1,6 +1,7 @@
 """The strategies that come with TradeMind. Each says in its docstring what its strength is measured by."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from trademind.signals.conditions import before, crossed_above, crossed_below, s
 from trademind.signals.registry import indicator
 from trademind.signals.rules import Rules, RuleStrategy, moved, said
 from trademind.signals.strategy import Use, choice, number, whole
+
+_STILL: Final = 1e-6
+"""What an RSI may change by where the close has not: errors of rounding, which are no turn."""
 
 
 class RSIReversion(RuleStrategy):
@@ -39,8 +43,8 @@ class RSIReversion(RuleStrategy):
     def rules(self, bars: BarArrays, atr: Floats) -> Rules:
         rsi = indicator("rsi").compute(bars, period=self.period)["rsi"]
         last, second_last = before(rsi), before(rsi, 2)
-        buy = (last < self.lower) & (rsi > last) & (second_last >= last)
-        sell = (last > self.upper) & (rsi < last) & (second_last <= last)
+        buy = (last < self.lower) & (rsi > last + _STILL) & (second_last >= last - _STILL)
+        sell = (last > self.upper) & (rsi < last - _STILL) & (second_last <= last + _STILL)
 
         def why(i: int, action: Action) -> Reason:
             now, then = float(rsi[i]), float(rsi[i - 1])
