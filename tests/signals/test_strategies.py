@@ -128,8 +128,12 @@ def test_signals_are_those_of_another_computation(series: str) -> None:
 def test_reasons_are_plain_words_with_their_numbers() -> None:
     signals = strategy("rsi_reversion").on_bars(real("AAPL"))
     signal = next(one for one in signals if one.action is Action.BUY)
-    assert (signal.bar_time, signal.index) == (datetime(2000, 4, 18, tzinfo=UTC), 34)
-    assert [reason.text for reason in signal.reasons] == []
+    assert (signal.bar_time, signal.index) == (datetime(2000, 6, 26, tzinfo=UTC), 81)
+    assert [reason.text for reason in signal.reasons] == [
+        "RSI(14) fell to 25.5, below 30, and turned up to 27.9",
+        "The close, 54.13, is below its mean of 50 bars, 99.3414",
+        "The volume is 0.83 times that of the last 20 bars",
+    ]
     before = dict(signal.reasons[0].values)["rsi_before"]
     assert signal.strength == pytest.approx((30 - before) / 15)
 

@@ -90,7 +90,7 @@ def number(name: str, default: float, minimum: float, maximum: float, *, descrip
     return Parameter(
         name=name,
         kind=Kind.FLOAT,
-        default=default,
+        default=float(default),
         minimum=minimum,
         maximum=maximum,
         description=description,
