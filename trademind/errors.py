@@ -33,6 +33,8 @@
     │   ├── ContractNotFound
     │   ├── OrderNotFound
     │   ├── AccountNotFound
+    │   ├── IndicatorNotFound
+    │   ├── StrategyNotFound
     │   └── UnknownSequence          the journal has no event of that number
     ├── Conflict                     (409)
     │   ├── AmbiguousContract        several contracts match; `candidates` names them
@@ -349,6 +351,16 @@ class OrderNotFound(NotFound):
 class AccountNotFound(NotFound):
     code = "account_not_found"
     title = "No such account"
+
+
+class IndicatorNotFound(NotFound):
+    code = "indicator_not_found"
+    title = "No such indicator"
+
+
+class StrategyNotFound(NotFound):
+    code = "strategy_not_found"
+    title = "No such strategy"
 
 
 class UnknownSequence(NotFound):

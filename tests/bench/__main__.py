@@ -14,9 +14,10 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import engine, load, orders, session, start, ticks, wire_orders
+from tests.bench import engine, load, orders, session, signals, start, ticks, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
+from trademind.signals import BUILT_IN
 
 IS_QUICK = bool(os.environ.get("QUICK"))
 ROUNDS = 1 if IS_QUICK else 3
@@ -26,6 +27,8 @@ CONNECTIONS = 16
 ORDERS = 100 if IS_QUICK else 500
 WIRE_ORDERS = 4000
 ENGINE_ORDERS = 20_000
+SIGNAL_BARS = 20_000 if IS_QUICK else 982_800
+"""Ten years of a share's minutes."""
 STARTS = 10 if IS_QUICK else 100
 TICK_CLIENTS = 50
 SESSIONS = 50
@@ -36,7 +39,7 @@ LASTING = 2.0 if IS_QUICK else 12.0
 """Seconds: long enough that the journal's log is written back into its file several times."""
 THREADS = "ibapi in a thread, no journal, POST /orders to 201"
 TRADEMIND = "TradeMind, journal on SQLite, POST /api/orders to 201"
-PACKAGES = ("ib_async", "sqlalchemy", "fastapi", "uvicorn", "uvloop", "pydantic")
+PACKAGES = ("ib_async", "sqlalchemy", "fastapi", "uvicorn", "uvloop", "pydantic", "numpy", "TA-Lib")
 
 
 async def account_reads(trademind_port: int, bare_port: int) -> None:
@@ -119,6 +122,17 @@ def orders_in_the_engine() -> None:
     print(f"| placed, matched, booked | {best:,.0f} |")
 
 
+def signals_of_bars() -> None:
+    print(
+        f"\nSignals of {SIGNAL_BARS:,} bars of a minute; and of 250 days of {signals.SYMBOLS} symbols each\n"
+    )
+    print("| strategy | bars/s | signals | symbols, ms |\n| --- | ---: | ---: | ---: |")
+    for name in BUILT_IN:
+        rate, count = signals.bars_per_second(name, SIGNAL_BARS)
+        scan = min(signals.scan_seconds(name) for _ in range(ROUNDS))
+        print(f"| {name} | {rate:,.0f} | {count:,} | {1000 * scan:,.0f} |")
+
+
 async def orders_over_the_wire() -> None:
     port = free_port()
     print(f"\nOrders over the wire, {WIRE_ORDERS:,} at once from one bare socket, pacing off\n")
@@ -176,6 +190,7 @@ async def main() -> None:
         await order_round_trips(trademind_port, bare_port)
     await sessions()
     orders_in_the_engine()
+    signals_of_bars()
     await orders_over_the_wire()
     start_to_first_answer()
     market_data()

@@ -61,6 +61,10 @@ class BarArrays:
         """The first `count` bars."""
         return self._cut(slice(count))
 
+    def last(self, count: int) -> "BarArrays":
+        """The last `count` bars, or all where there are fewer."""
+        return self._cut(slice(max(len(self) - count, 0), None))
+
     def _cut(self, part: slice) -> "BarArrays":
         return BarArrays(
             symbol=self.symbol,
