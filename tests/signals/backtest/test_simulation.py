@@ -271,7 +271,7 @@ class Dice:
 SIZINGS: list[Sizing] = [
     FixedQuantity(Decimal(700)),
     BacktestSettings().sizing,
-    RiskOfEquity(Decimal("0.05"), Decimal(3)),
+    RiskOfEquity(Decimal("0.05")),
 ]
 
 

@@ -1,7 +1,7 @@
 """Backtests: a strategy's signals traded on the paper gateway's own engine, over bars of the past."""
 
 from trademind.signals.backtest.report import Report
-from trademind.signals.backtest.run import Strategy, run_backtest
+from trademind.signals.backtest.run import Given, Strategy, run_backtest
 from trademind.signals.backtest.settings import (
     BacktestSettings,
     FixedQuantity,
@@ -13,6 +13,7 @@ from trademind.signals.backtest.settings import (
 __all__ = [
     "BacktestSettings",
     "FixedQuantity",
+    "Given",
     "Report",
     "RiskOfEquity",
     "ShareOfEquity",

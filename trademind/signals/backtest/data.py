@@ -16,16 +16,8 @@ from trademind.gateway.feeds.calendar import NEW_YORK
 from trademind.gateway.feeds.tape import SECOND, Rows
 from trademind.gateway.feeds.tape_files import read_tapes
 from trademind.signals.bars import BarArrays
+from trademind.signals.calendar import length_of
 
-_UNITS: Final = {
-    "secs": 1,
-    "min": 60,
-    "mins": 60,
-    "hour": 3600,
-    "hours": 3600,
-    "day": 86_400,
-    "week": 604_800,
-}
 _LONGEST_DAY: Final = 4 * 86_400
 """Over a weekend with holidays it is this long from one daily bar to the next."""
 _MONTH: Final = 28 * 86_400
@@ -81,11 +73,7 @@ def size_of(seconds: int) -> str | None:
         return "1 month"
     if 86_400 <= seconds <= _LONGEST_DAY:
         return "1 day"
-    for size in BAR_SIZES:
-        count, _, unit = size.partition(" ")
-        if unit in _UNITS and int(count) * _UNITS[unit] == seconds:
-            return size
-    return None
+    return next((size for size in BAR_SIZES if length_of(size).total_seconds() == seconds), None)
 
 
 def _dates(rows: Rows) -> NDArray[np.int64]:

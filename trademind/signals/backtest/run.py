@@ -34,6 +34,18 @@ class Strategy(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Signals that are known already, such as those of a strategy that runs in a process of its own."""
+
+    name: str
+    signals: Mapping[str, Sequence[Signal]]
+    """By the symbol of the bars."""
+
+    def on_bars(self, bars: BarArrays) -> Sequence[Signal]:
+        return [each for each in self.signals.get(bars.symbol, ()) if each.index < len(bars)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
     """One symbol's part of a backtest."""

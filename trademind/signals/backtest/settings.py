@@ -4,19 +4,23 @@ the bars is traded."""
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
 from trademind.domain import SecType
+from trademind.domain.signals import Signal
 from trademind.errors import Invalid
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.model import Instrument
+from trademind.signals.sizing import MAX_RISK, size_of
 
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
 MAX_CASH: Final = Decimal(10) ** 12
 """Below it no amount outgrows the digits that the engine reckons with."""
+MAX_SHARE: Final = 100
+"""Of the equity; the engine's margin has the last word."""
 MAX_TICKS: Final = 10_000
 """Of a spread, or of slippage: what is more is a slip of the pen."""
 
@@ -31,9 +35,6 @@ class FixedQuantity:
         if not (self.quantity.is_finite() and self.quantity > 0):
             raise Invalid([("sizing.quantity", "must be above zero")])
 
-    def size(self, *, equity: Decimal, price: Decimal, stop: Decimal | None) -> Decimal:
-        return self.quantity
-
 
 @dataclass(frozen=True, slots=True)
 class ShareOfEquity:
@@ -46,41 +47,27 @@ class ShareOfEquity:
     share: Decimal = _ONE
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 100:
-            raise Invalid([("sizing.share", "must be above 0, and at most 100")])
-
-    def size(self, *, equity: Decimal, price: Decimal, stop: Decimal | None) -> Decimal:
-        return equity * self.share / price
+        if not 0 < self.share <= MAX_SHARE:
+            raise Invalid([("sizing.share", f"must be above 0, and at most {MAX_SHARE}")])
 
 
 @dataclass(frozen=True, slots=True)
 class RiskOfEquity:
-    """As much as loses `risk` of a symbol's part of the equity when the signal's stop is hit at its price,
-    and no more than `most` of that part pays for (Tharp, Trade Your Way to Financial Freedom, 1998).
-
-    A signal without a stop buys nothing.
-    """
+    """As much as loses `risk` of a symbol's part of the equity when the signal's stop fills at its price, and
+    no more than that part pays for: `size_of`. A signal without a stop buys nothing."""
 
     risk: Decimal = Decimal("0.01")
-    most: Decimal = _ONE
 
     def __post_init__(self) -> None:
-        if not 0 < self.risk <= 1:
-            raise Invalid([("sizing.risk", "must be above 0, and at most 1")])
-        if not 0 < self.most <= 100:
-            raise Invalid([("sizing.most", "must be above 0, and at most 100")])
-
-    def size(self, *, equity: Decimal, price: Decimal, stop: Decimal | None) -> Decimal:
-        if stop is None or stop == price:
-            return _ZERO
-        return min(equity * self.risk / abs(price - stop), equity * self.most / price)
+        if not 0 < self.risk <= MAX_RISK:
+            raise Invalid([("sizing.risk", f"must be above 0, and at most {MAX_RISK}")])
 
 
 Sizing = FixedQuantity | ShareOfEquity | RiskOfEquity
 
 
 def quantity_of(
-    sizing: Sizing, instrument: Instrument, *, equity: Decimal, price: Decimal, stop: Decimal | None
+    sizing: Sizing, signal: Signal, instrument: Instrument, *, equity: Decimal, price: Decimal
 ) -> Decimal:
     """How much an order is about: whole size increments, rounded down; 0 where there is nothing to buy with.
 
@@ -88,10 +75,16 @@ def quantity_of(
         equity: The symbol's part of it.
         price: The close of the signal's bar.
     """
-    unit = instrument.multiplier
-    wanted = sizing.size(equity=equity, price=price * unit, stop=None if stop is None else stop * unit)
-    step = instrument.size_increment
-    size = max((wanted / step).to_integral_value(ROUND_FLOOR) * step, _ZERO)
+    step, unit = instrument.size_increment, instrument.multiplier
+    match sizing:
+        case FixedQuantity(quantity):
+            wanted = quantity
+        case ShareOfEquity(share):
+            wanted = max(equity, _ZERO) * share / (price * unit)
+        case RiskOfEquity(risk):
+            found = size_of(signal, equity=equity, risk_per_trade=risk, size_increment=step, multiplier=unit)
+            wanted = found or _ZERO
+    size = wanted // step * step
     return size if size >= instrument.min_size or instrument.sec_type is SecType.CASH else _ZERO
 
 

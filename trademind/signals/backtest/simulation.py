@@ -195,13 +195,7 @@ class Simulation:
         if signal.action is Action.CLOSE or (signal.action is Action.SELL and not self._settings.allow_short):
             return _Plan(Action.CLOSE, side, Decimal(0), None, None) if held else None
         price = int(track.closes[signal.index]) * track.instrument.min_tick
-        quantity = quantity_of(
-            self._settings.sizing,
-            track.instrument,
-            equity=max(equity, Decimal(0)),
-            price=price,
-            stop=None if signal.stop is None else Decimal(repr(float(signal.stop))),
-        )
+        quantity = quantity_of(self._settings.sizing, signal, track.instrument, equity=equity, price=price)
         stop, target = (self._ticks(track, each) for each in (signal.stop, signal.target))
         return _Plan(signal.action, side, quantity, stop, target)
 
