@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Final
 
 from trademind.domain import SecType
@@ -117,7 +116,7 @@ class BacktestSettings:
     """Trading begins with the first bar from here on. Those before it are seen by the strategy."""
     end: datetime | None = None
     """Bars that begin later are not seen at all."""
-    instruments: Mapping[str, Instrument] = field(default_factory=lambda: MappingProxyType({}))
+    instruments: Mapping[str, Instrument] = field(default_factory=dict)
     """What symbols mean that are not listed, or not meant as listed."""
 
     def __post_init__(self) -> None:
