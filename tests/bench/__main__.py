@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import engine, load, orders, session, signals, start, ticks, wire_orders
+from tests.bench import backtests, engine, load, orders, session, signals, start, ticks, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
 from trademind.signals import BUILT_IN
@@ -133,6 +133,11 @@ def signals_of_bars() -> None:
         print(f"| {name} | {rate:,.0f} | {count:,} | {1000 * scan:,.0f} |")
 
 
+def backtests_of_minutes() -> None:
+    print(f"\nBacktests of {SIGNAL_BARS:,} bars of a minute, signals and all figures included\n")
+    print(backtests.table(BUILT_IN, SIGNAL_BARS, ROUNDS))
+
+
 async def orders_over_the_wire() -> None:
     port = free_port()
     print(f"\nOrders over the wire, {WIRE_ORDERS:,} at once from one bare socket, pacing off\n")
@@ -191,6 +196,7 @@ async def main() -> None:
     await sessions()
     orders_in_the_engine()
     signals_of_bars()
+    backtests_of_minutes()
     await orders_over_the_wire()
     start_to_first_answer()
     market_data()

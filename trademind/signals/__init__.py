@@ -1,5 +1,5 @@
 """Analysis: bars in, signals out. Pure: no I/O, no clock, no event loop; but for `worker` and `sandbox`, the
-process that the user's own strategies run in, and `loading`, which reads their files."""
+process that the user's own strategies run in, `loading`, which reads their files, and parts of `backtest`."""
 
 from trademind.domain.signals import Action, Reason, Signal
 from trademind.signals.bars import BarArrays

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.signals.backtest.making import EURUSD, GOOG, START, Scripted, bars_of, walk
+from tests.signals.backtest.making import EURUSD, GOOG, START, Scripted, bars_of, signal, walk
 from trademind.domain import SecType
 from trademind.domain.signals import Action, Signal
 from trademind.errors import Invalid, StrategyFailed
@@ -22,6 +22,7 @@ from trademind.signals.backtest import (
 )
 from trademind.signals.backtest.data import read_bars, size_of
 from trademind.signals.backtest.settings import annual_bars
+from trademind.signals.bars import BarArrays
 
 HEAD = "time,open,high,low,close,volume\n"
 
@@ -127,10 +128,18 @@ def test_bars_that_cannot_be_traded() -> None:
         Invalid, match="bars_per_year: is needed, since a bar size of 'a while' does not say it"
     ):
         run_backtest(empty, {"TEST": walk(5, 1, bar_size="a while")})
+    with pytest.raises(Invalid, match=r"bars.OTHER: are of TEST"):
+        run_backtest(empty, {"OTHER": walk(5, 1)})
     report = run_backtest(empty, {"TEST": walk(5, 1, bar_size="a while")}, BacktestSettings(bars_per_year=10))
     assert report.bars_per_year == 10
     with pytest.raises(Invalid, match="has 0 bars to trade"):
         run_backtest(empty, {"TEST": walk(5, 1)}, BacktestSettings(end=datetime(2020, 1, 1, tzinfo=UTC)))
+
+
+def test_prices_that_ticks_are_too_coarse_for() -> None:
+    bars = bars_of([(0.094, 0.096, 0.094, 0.094), (2, 2, 2, 2)])
+    [note] = run_backtest(Scripted({}), {"TEST": bars}).notes
+    assert note.startswith("Prices of TEST are rounded to ticks of 0.01, by up to 4.3%.")
 
 
 def test_settings_that_cannot_be_meant() -> None:
@@ -147,7 +156,7 @@ def test_settings_that_cannot_be_meant() -> None:
         ({"start": START, "end": datetime(2020, 1, 1, tzinfo=UTC)}, "end: must not be before start"),
     ):
         with pytest.raises(Invalid, match=words):
-            BacktestSettings(**wrong)  # type: ignore[arg-type]
+            BacktestSettings(**wrong)
     for sizing in (FixedQuantity, ShareOfEquity, RiskOfEquity):
         with pytest.raises(Invalid, match="must be above"):
             sizing(Decimal(0))
@@ -181,3 +190,10 @@ def test_a_strategy_that_fails_is_told_with_its_traceback() -> None:
 
     with pytest.raises(StrategyFailed, match="a signal is of bar 8; there are 5"):
         run_backtest(Beyond(), bars)
+
+    class Nowhere:
+        def on_bars(self, bars: BarArrays) -> list[Signal]:
+            return [signal(bars, 1, Action.BUY, stop=float("nan"))]
+
+    with pytest.raises(StrategyFailed, match="the stop or the target of bar 1 is no number"):
+        run_backtest(Nowhere(), bars)

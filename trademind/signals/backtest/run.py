@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Final, Protocol
 
 import numpy as np
@@ -24,6 +25,8 @@ from trademind.signals.bars import BarArrays, Floats
 
 MAX_SYMBOLS: Final = 500
 """On one account."""
+COARSE: Final = 0.005
+"""What rounding to ticks may change of a price before it is worth a word."""
 
 
 class Strategy(Protocol):
@@ -114,6 +117,8 @@ def _check(bars: Mapping[str, BarArrays]) -> None:
         raise Invalid([("bars", f"must be of one bar size, not {', '.join(sizes)}")])
     errors: list[tuple[str, str]] = []
     for symbol, each in bars.items():
+        if each.symbol != symbol:
+            errors.append((f"bars.{symbol}", f"are of {each.symbol}"))
         edges = (each.open, each.close)
         wrong = (each.low <= 0) | (each.low > np.minimum(*edges)) | (each.high < np.maximum(*edges))
         if wrong.any():
@@ -145,6 +150,8 @@ def _signals(strategy: Strategy, symbol: str, bars: BarArrays) -> list[Signal]:
             raise _failed(strategy, symbol, f"on_bars gave {type(each).__name__} in place of a Signal")
         if not 0 <= each.index < len(bars):
             raise _failed(strategy, symbol, f"a signal is of bar {each.index}; there are {len(bars)}")
+        if not all(price is None or isfinite(price) for price in (each.stop, each.target)):
+            raise _failed(strategy, symbol, f"the stop or the target of bar {each.index} is no number")
         if each.action is not Action.HOLD:
             by_bar[each.index] = each
     return [by_bar[index] for index in sorted(by_bar)]
@@ -239,6 +246,13 @@ def _notes(cases: Sequence[_Case], outcome: Outcome) -> list[str]:
         notes.append(f"{outcome.expired} signals had expired before there was a bar to trade them in.")
     if outcome.left_over:
         notes.append(f"{outcome.left_over} signals are of a last bar, after which there is none to trade in.")
+    for each in cases:
+        if (coarse := each.track.rounding) > COARSE:
+            tick = each.track.instrument.min_tick
+            notes.append(
+                f"Prices of {each.track.symbol} are rounded to ticks of {tick:f}, by up to {coarse:.1%}. "
+                "Where they are adjusted for splits and dividends, give it an instrument with a smaller tick."
+            )
     by_symbol = {each.track.symbol: each.bars.volume for each in cases}
     silent = sum(bool(by_symbol[each.symbol][each.bar] == 0) for each in outcome.fills)
     if silent:

@@ -41,6 +41,8 @@ class Track:
             np.maximum(1, np.rint(column / tick)).astype(np.int64)
             for column in (bars.open, bars.high, bars.low, bars.close)
         )
+        self.rounding = float(np.abs(self.closes * tick / bars.close - 1)[first:].max())
+        """The most that rounding has changed of a close that is traded, as a fraction of it."""
         self._signals = [each for each in signals if first <= each.index < self.count - 1]
         self.left_over = sum(each.index == self.count - 1 for each in signals)
         """Signals of the last bar, after which there is none to trade in."""
