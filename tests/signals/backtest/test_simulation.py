@@ -232,6 +232,14 @@ def test_interest_accrues_where_it_is_asked_for() -> None:
 # Nothing is skipped that matters
 
 
+@pytest.mark.parametrize("bar", [2, 3, 64, 65, 66, 67, 128, 129, 192, 193, 194, 195, 449, 3000])
+def test_a_stop_is_found_however_far_it_is(bar: int) -> None:
+    rows = [Flat] * 3001
+    rows[bar] = (100, 100, 94, 100)
+    [trade] = run({0: (BUY, {"stop": 95.0})}, rows).trades
+    assert (trade.exit_bar, trade.exit_price) == (bar, 95)
+
+
 def outcome(
     bars: Mapping[str, BarArrays], strategy: Any, settings: BacktestSettings, *, thorough: bool
 ) -> Outcome:
