@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from tests.signals.prices import FRIDAY, SERIES, any_bars, bars_of, real, walk
@@ -32,10 +32,16 @@ def settings_of(draw: st.DrawFn, name: str) -> dict[str, Any]:
         elif parameter.kind is Kind.INT:
             assert parameter.minimum is not None
             values[parameter.name] = draw(st.integers(int(parameter.minimum), 12))
+        else:
+            values[parameter.name] = draw(st.floats(parameter.minimum, parameter.maximum))
     if "slow" in values:
         values["slow"] = values["fast"] + draw(st.integers(1, 12))
     if "exit_period" in values:
         values["exit_period"] = min(values["exit_period"], values["entry_period"])
+    try:
+        kind.of(values)
+    except Invalid:
+        reject()
     return values
 
 

@@ -2,9 +2,13 @@
 
 import asyncio
 import os
+import pickle
 import shutil
+import signal
+import sys
 import textwrap
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from tests.signals.prices import real, walk
 from trademind.errors import Invalid, StrategyNotFound
 from trademind.signals import BUILT_IN, Action, Outcome
 from trademind.signals.loading import Source, describe, sources
+from trademind.signals.sandbox import HEADER
 from trademind.signals.worker import Strategies
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "strategies" / "three_down.py"
@@ -209,6 +214,20 @@ async def test_nothing_that_it_has_started_stays(
             break
         await asyncio.sleep(0.02)
     assert not _runs(child)
+
+
+async def test_one_that_hangs_does_not_outlive_its_server(write: Write, tmp_path: Path) -> None:
+    write("endless", "while True: pass")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "trademind.signals.sandbox", str(1 << 28)), stdin=PIPE, stdout=PIPE
+    )
+    assert process.stdin is not None
+    source = Source("endless", tmp_path / "endless.py")
+    request = pickle.dumps((0.2, source, ("endless", {}, walk(50))))
+    process.stdin.write(len(request).to_bytes(HEADER) + request)
+    process.stdin.close()
+    async with asyncio.timeout(20):
+        assert await process.wait() == -signal.SIGALRM
 
 
 def _runs(pid: int) -> bool:
