@@ -152,6 +152,9 @@ def test_a_close_belongs_to_the_side_of_the_last_break_out() -> None:
     assert [signal.action for signal in signals] == [Action.BUY, Action.CLOSE, Action.SELL]
     close = signals[1]
     assert "below the lowest low of the 10 bars before" in close.reasons[0].text
+    # Sold at 80, it falls below the low of the last ten bars once more: no reason to buy back.
+    again = bars_of([100.0, 100.5] * 15 + [80.0] + [90.0] * 12 + [85.0], spread=0.2)
+    assert [signal.action for signal in strategy("donchian_breakout").on_bars(again)] == [Action.SELL]
 
 
 def test_only_purchases_where_nothing_may_be_sold() -> None:

@@ -113,16 +113,22 @@ class StrategyProcess:
         process, self._process = self._process, None
         if process is None:
             return None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.1):  # one that has just closed its end is about to have a status
-                await process.wait()
+        # One that has just closed its end is about to have a status.
+        await _wait(process, 0.1)
         status = process.returncode
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        # A child of it that has left the group may hold its pipes open for ever.
+        await _wait(process, 1.0)
         if process.stdin is not None:
             process.stdin.close()
         return status
+
+
+async def _wait(process: Process, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await process.wait()
 
 
 async def _write(process: Process, message: object) -> None:
