@@ -209,11 +209,7 @@ async def test_nothing_that_it_has_started_stays(
     await strategies.load()
     assert await outcome(strategies, "forks") is Outcome.TIMED_OUT
     child = int(started.read_text())
-    for _ in range(100):
-        if not _runs(child):
-            break
-        await asyncio.sleep(0.02)
-    assert not _runs(child)
+    assert await gone(child)
 
 
 async def test_one_that_hangs_does_not_outlive_its_server(write: Write, tmp_path: Path) -> None:
@@ -228,6 +224,15 @@ async def test_one_that_hangs_does_not_outlive_its_server(write: Write, tmp_path
     process.stdin.close()
     async with asyncio.timeout(20):
         assert await process.wait() == -signal.SIGALRM
+
+
+async def gone(pid: int) -> bool:
+    """Does the process end within two seconds?"""
+    for _ in range(100):
+        if not _runs(pid):
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 def _runs(pid: int) -> bool:
@@ -252,6 +257,17 @@ async def test_a_caller_who_goes_away_leaves_no_answer_to_the_next(
     found = await strategies.evaluate("good", {}, walk(50))
     assert (found.outcome, found.strategy) == (Outcome.DONE, "good")
     assert strategies.catalogue.broken == ()
+
+
+async def test_a_process_that_ended_in_between_is_nobodys_fault(strategies: Strategies, write: Write) -> None:
+    write("good", GOOD.replace('"so"', "str(os.getpid())"))
+    await strategies.load()
+    found = await strategies.evaluate("good", {}, walk(50))
+    pid = int(found.signals[0].reasons[0].text)
+    os.kill(pid, signal.SIGKILL)
+    assert await gone(pid)
+    await asyncio.sleep(0.1)  # until the event loop has heard of it, too
+    assert await outcome(strategies, "good") is Outcome.DONE
 
 
 async def test_a_changed_file_is_another_strategy(strategies: Strategies, write: Write) -> None:

@@ -64,6 +64,8 @@ class StrategyProcess:
             _Ended: no answer in time, or the process ended over it.
         """
         async with self._one_at_a_time:
+            if self._process is not None and self._process.returncode is not None:
+                await self._end()  # it has ended since the last request, which is not this one's fault
             is_loaded = task is not None and self._process is not None and source in self._loaded
             deadline = self._deadline if is_loaded else self._load_deadline
             try:
