@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from tests.signals.prices import FRIDAY, SERIES, any_bars, bars_of, real, walk
@@ -32,10 +32,16 @@ def settings_of(draw: st.DrawFn, name: str) -> dict[str, Any]:
         elif parameter.kind is Kind.INT:
             assert parameter.minimum is not None
             values[parameter.name] = draw(st.integers(int(parameter.minimum), 12))
+        else:
+            values[parameter.name] = draw(st.floats(parameter.minimum, parameter.maximum))
     if "slow" in values:
         values["slow"] = values["fast"] + draw(st.integers(1, 12))
     if "exit_period" in values:
         values["exit_period"] = min(values["exit_period"], values["entry_period"])
+    try:
+        kind.of(values)
+    except Invalid:
+        reject()
     return values
 
 
@@ -146,6 +152,9 @@ def test_a_close_belongs_to_the_side_of_the_last_break_out() -> None:
     assert [signal.action for signal in signals] == [Action.BUY, Action.CLOSE, Action.SELL]
     close = signals[1]
     assert "below the lowest low of the 10 bars before" in close.reasons[0].text
+    # Sold at 80, it falls below the low of the last ten bars once more: no reason to buy back.
+    again = bars_of([100.0, 100.5] * 15 + [80.0] + [90.0] * 12 + [85.0], spread=0.2)
+    assert [signal.action for signal in strategy("donchian_breakout").on_bars(again)] == [Action.SELL]
 
 
 def test_only_purchases_where_nothing_may_be_sold() -> None:

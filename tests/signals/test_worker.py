@@ -2,9 +2,13 @@
 
 import asyncio
 import os
+import pickle
 import shutil
+import signal
+import sys
 import textwrap
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from tests.signals.prices import real, walk
 from trademind.errors import Invalid, StrategyNotFound
 from trademind.signals import BUILT_IN, Action, Outcome
 from trademind.signals.loading import Source, describe, sources
+from trademind.signals.sandbox import HEADER
 from trademind.signals.worker import Strategies
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "strategies" / "three_down.py"
@@ -204,11 +209,30 @@ async def test_nothing_that_it_has_started_stays(
     await strategies.load()
     assert await outcome(strategies, "forks") is Outcome.TIMED_OUT
     child = int(started.read_text())
+    assert await gone(child)
+
+
+async def test_one_that_hangs_does_not_outlive_its_server(write: Write, tmp_path: Path) -> None:
+    write("endless", "while True: pass")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "trademind.signals.sandbox", str(1 << 28)), stdin=PIPE, stdout=PIPE
+    )
+    assert process.stdin is not None
+    source = Source("endless", tmp_path / "endless.py")
+    request = pickle.dumps((0.2, source, ("endless", {}, walk(50))))
+    process.stdin.write(len(request).to_bytes(HEADER) + request)
+    process.stdin.close()
+    async with asyncio.timeout(20):
+        assert await process.wait() == -signal.SIGALRM
+
+
+async def gone(pid: int) -> bool:
+    """Does the process end within two seconds?"""
     for _ in range(100):
-        if not _runs(child):
-            break
+        if not _runs(pid):
+            return True
         await asyncio.sleep(0.02)
-    assert not _runs(child)
+    return False
 
 
 def _runs(pid: int) -> bool:
@@ -233,6 +257,17 @@ async def test_a_caller_who_goes_away_leaves_no_answer_to_the_next(
     found = await strategies.evaluate("good", {}, walk(50))
     assert (found.outcome, found.strategy) == (Outcome.DONE, "good")
     assert strategies.catalogue.broken == ()
+
+
+async def test_a_process_that_ended_in_between_is_nobodys_fault(strategies: Strategies, write: Write) -> None:
+    write("good", GOOD.replace('"so"', "str(os.getpid())"))
+    await strategies.load()
+    found = await strategies.evaluate("good", {}, walk(50))
+    pid = int(found.signals[0].reasons[0].text)
+    os.kill(pid, signal.SIGKILL)
+    assert await gone(pid)
+    await asyncio.sleep(0.1)  # until the event loop has heard of it, too
+    assert await outcome(strategies, "good") is Outcome.DONE
 
 
 async def test_a_changed_file_is_another_strategy(strategies: Strategies, write: Write) -> None:

@@ -136,13 +136,11 @@ class MACD(RuleStrategy):
             text = f"{label}, {value:.4g}, crossed {side} its signal line, {signal:.4g}"
             return Reason(text, (("macd", value), ("signal", signal)))
 
-        # What the two may differ by where prices stand still is in the measure of prices, not of themselves.
-        apart, still = macd - line, 1e-9 * np.abs(bars.close)
         return Rules(
-            buy=crossed_above(apart, still),
-            sell=crossed_below(apart, -still),
+            buy=crossed_above(macd, line),
+            sell=crossed_below(macd, line),
             close=np.zeros(len(bars), dtype=np.bool_),
-            strength=moved(apart, atr, 0.25),
+            strength=moved(macd - line, atr, 0.25),
             why=why,
         )
 

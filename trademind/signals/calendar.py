@@ -1,6 +1,7 @@
 """How long bars are, and until when what was said at the close of one is worth anything."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final
 
 from trademind.domain.market import BAR_SIZES
@@ -20,6 +21,7 @@ _EPOCH_WEEKDAY: Final = 3
 """1970 began on a Thursday; Monday is 0."""
 
 
+@cache
 def length_of(bar_size: str) -> timedelta:
     """How long a bar of this size lasts.
 

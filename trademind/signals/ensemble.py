@@ -1,8 +1,8 @@
 """Several strategies as one: each has a vote for a while after its signal, by its weight."""
 
-from collections.abc import Iterable
-from functools import cached_property
-from typing import Final
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ MEMBERS: Final[tuple[type[RuleStrategy], ...]] = (
     DonchianBreakout,
 )
 """Those of the built-in ensemble, each with its own defaults."""
+
+V = TypeVar("V", float, Floats)
 
 
 class Ensemble(RuleStrategy):
@@ -61,25 +63,34 @@ class Ensemble(RuleStrategy):
         return max(self.atr_period + 1, *(member.warm_up for member, _ in self.members))
 
     def rules(self, bars: BarArrays, atr: Floats) -> Rules:
-        ballots = [
-            (member.name, weight, votes(member.leanings(bars), self.memory))
-            for member, weight in self.members
-        ]
-        total = sum(weight for _, weight, _ in ballots)
-        score: Floats = np.sum([weight * vote for _, weight, vote in ballots], axis=0) / total
+        names = [member.name for member, _ in self.members]
+        weights = [weight for _, weight in self.members]
+        voted = [votes(member.leanings(bars), self.memory) for member, _ in self.members]
+
+        def sum_of(ballot: Sequence[V]) -> V:
+            # One after the other: in which order a matrix product sums depends on how many bars there are.
+            total = weights[0] * ballot[0]
+            for weight, vote in zip(weights[1:], ballot[1:], strict=True):
+                total = total + weight * vote
+            return total / sum(weights)
+
+        score, ballots = sum_of(voted), np.column_stack(voted)
         was = np.append(0.0, score[:-1])
         enough = self.threshold - 1e-9  # sums of weights that should be the threshold
         buy, sell = (score >= enough) & (was < enough), (score <= -enough) & (was > -enough)
 
+        @cache  # there are only so many ways to vote
+        def told(ballot: tuple[float, ...]) -> Reason:
+            bought = [name for name, vote in zip(names, ballot, strict=True) if vote > 0]
+            sold = [name for name, vote in zip(names, ballot, strict=True) if vote < 0]
+            parts = [f"{', '.join(who)} {did}" for who, did in ((bought, "bought"), (sold, "sold")) if who]
+            total = sum_of(ballot)
+            lately = " and ".join(parts) or "none traded"
+            text = f"Of {len(names)} strategies {lately} lately; the score is {total:.2f}"
+            return Reason(text, (("score", total), *zip(names, ballot, strict=True)))
+
         def why(i: int, action: Action) -> Reason:
-            bought = [name for name, _, vote in ballots if vote[i] > 0]
-            sold = [name for name, _, vote in ballots if vote[i] < 0]
-            parts = [
-                f"{', '.join(names)} {verb}" for names, verb in ((bought, "bought"), (sold, "sold")) if names
-            ]
-            text = f"Of {len(ballots)} strategies {' and '.join(parts) or 'none has traded'} lately"
-            values = tuple((name, weight * float(vote[i])) for name, weight, vote in ballots)
-            return Reason(f"{text}; the score is {score[i]:.2f}", (("score", float(score[i])), *values))
+            return told(tuple(ballots[i].tolist()))
 
         return Rules(
             buy=buy,

@@ -64,6 +64,8 @@ class StrategyProcess:
             _Ended: no answer in time, or the process ended over it.
         """
         async with self._one_at_a_time:
+            if self._process is not None and self._process.returncode is not None:
+                await self._end()  # it has ended since the last request, which is not this one's fault
             is_loaded = task is not None and self._process is not None and source in self._loaded
             deadline = self._deadline if is_loaded else self._load_deadline
             try:
@@ -113,16 +115,22 @@ class StrategyProcess:
         process, self._process = self._process, None
         if process is None:
             return None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.1):  # one that has just closed its end is about to have a status
-                await process.wait()
+        # One that has just closed its end is about to have a status.
+        await _wait(process, 0.1)
         status = process.returncode
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        # A child of it that has left the group may hold its pipes open for ever.
+        await _wait(process, 1.0)
         if process.stdin is not None:
             process.stdin.close()
         return status
+
+
+async def _wait(process: Process, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await process.wait()
 
 
 async def _write(process: Process, message: object) -> None:
