@@ -1,5 +1,6 @@
 """Grids and walks over real processes, some of which die."""
 
+import json
 import os
 import time
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from trademind.errors import Invalid
 from trademind.signals.backtest import BacktestSettings, run_backtest
 from trademind.signals.backtest.data import read_bars
 from trademind.signals.backtest.processes import Failure
-from trademind.signals.backtest.search import Limits, folds, grid, moments, search, walk_forward
+from trademind.signals.backtest.search import Limits, grid, search
+from trademind.signals.backtest.walking import folds, moments, walk_forward
 from trademind.signals.bars import BarArrays
 from trademind.signals.catalogue import strategy
 
@@ -74,6 +76,7 @@ def test_what_raises_dies_or_hangs_is_told_beside_the_others() -> None:
     assert {value: each.failure for value, each in by_value.items()} == {
         1: Failure.RAISED, 2: Failure.DIED, 3: Failure.TIMED_OUT, 4: None, 5: None, 0: Failure.RAISED
     }  # fmt: skip
+    assert [each["failure"] for each in (by_value[2].to_json(), by_value[4].to_json())] == ["died", None]
     assert "ValueError: one is too fast" in by_value[1].error
     assert by_value[2].error == "Its process ended, with exit status 7."
     assert by_value[3].error == "It took more than 3 s."
@@ -161,6 +164,14 @@ def test_a_walk_trades_what_was_chosen_before() -> None:
         last = float(curve[-1])
     assert walked.performance.total_return == pytest.approx(last / 50_000 - 1)
     assert walked.efficiency is None or np.isfinite(walked.efficiency)
+    found = json.loads(json.dumps(walked.to_json(), allow_nan=False))
+    assert found["steps"][1]["best"]["parameters"] == walked.steps[1].best.parameters  # type: ignore[union-attr]
+    assert found["steps"][0]["test_start"] == bars["TEST"].moment(300).isoformat()
+    assert (found["curves"]["time"][0], found["curves"]["time"][-1]) == (
+        bars["TEST"].moment(300).isoformat(),
+        bars["TEST"].moment(699).isoformat(),
+    )
+    assert found["performance"]["sharpe"] == walked.performance.sharpe
 
 
 def test_a_walk_without_a_choice_stands_still() -> None:

@@ -181,6 +181,16 @@ def test_a_signal_of_the_last_bar_and_bars_without_volume_are_told() -> None:
     assert [each.split(" ", 1)[0] for each in report.notes] == ["1", "1"]
 
 
+def test_progress_is_told_a_hundred_times_at_most() -> None:
+    bars = walk(5000, 4)
+    told: list[tuple[int, int]] = []
+    run_backtest(Crossover(2, 5), {"TEST": bars}, progress=lambda done, total: told.append((done, total)))
+    done = [each[0] for each in told]
+    assert done == sorted(set(done))
+    assert 50 < len(told) <= 101
+    assert told[-1] == (5000, 5000)
+
+
 def test_no_signals_no_trades() -> None:
     report = run({}, [Flat, (100, 120, 80, 110), Flat])
     assert report.trades == ()
@@ -237,7 +247,7 @@ def test_a_stop_is_found_however_far_it_is(bar: int) -> None:
     rows = [Flat] * 3001
     rows[bar] = (100, 100, 94, 100)
     [trade] = run({0: (BUY, {"stop": 95.0})}, rows).trades
-    assert (trade.exit_bar, trade.exit_price) == (bar, 95)
+    assert (trade.exit_bar, str(trade.exit_price)) == (bar, "95.00")
 
 
 def outcome(

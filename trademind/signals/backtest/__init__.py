@@ -8,7 +8,7 @@ from trademind.signals.backtest.data import read_bars
 from trademind.signals.backtest.html import render
 from trademind.signals.backtest.report import Report
 from trademind.signals.backtest.run import Given, Strategy, run_backtest
-from trademind.signals.backtest.search import Limits, Point, WalkForward, search, walk_forward
+from trademind.signals.backtest.search import Limits, Point, search
 from trademind.signals.backtest.settings import (
     BacktestSettings,
     FixedQuantity,
@@ -16,6 +16,7 @@ from trademind.signals.backtest.settings import (
     ShareOfEquity,
     Sizing,
 )
+from trademind.signals.backtest.walking import WalkForward, walk_forward
 
 __all__ = [
     "BacktestSettings",

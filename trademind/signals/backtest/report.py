@@ -76,7 +76,7 @@ class Report:
 
     def moment(self, bar: int) -> datetime:
         """When a bar of the curves begins; -1 is the first one's, as in `Drawdown.peak`."""
-        return datetime.fromtimestamp(int(self.curves.time[max(bar, 0)]), UTC)
+        return moment_of(self.curves.time, bar)
 
     def to_json(self) -> dict[str, Any]:
         """The whole report, ready for `json.dumps`."""
@@ -91,8 +91,8 @@ class Report:
             "opening": _money(self.opening),
             "final_equity": _money(self.final_equity),
             "signals": self.signals,
-            "performance": self._performance(self.performance),
-            "benchmark": self._performance(self.benchmark),
+            "performance": performance_json(self.performance, self.curves.time),
+            "benchmark": performance_json(self.benchmark, self.curves.time),
             "comparison": asdict(self.comparison),
             "activity": asdict(self.activity),
             "trade_figures": asdict(self.trade_figures),
@@ -102,33 +102,41 @@ class Report:
             "curves": self._curves(),
         }
 
-    def _performance(self, performance: Performance) -> dict[str, Any]:
-        found = asdict(performance)
-        for name in ("max_drawdown", "longest_drawdown"):
-            found[name] = self._drawdown(getattr(performance, name))
-        return found
-
-    def _drawdown(self, drawdown: Drawdown | None) -> dict[str, Any] | None:
-        if drawdown is None:
-            return None
-        recovery = drawdown.recovery
-        return {
-            "depth": drawdown.depth,
-            "bars": drawdown.bars(self.bars),
-            "peak": self.moment(drawdown.peak).isoformat(),
-            "trough": self.moment(drawdown.trough).isoformat(),
-            "recovery": None if recovery is None else self.moment(recovery).isoformat(),
-        }
-
     def _curves(self) -> dict[str, Any]:
         chosen = thinned(self.curves.equity)
         return {
-            "time": [datetime.fromtimestamp(int(each), UTC).isoformat() for each in self.curves.time[chosen]],
-            "equity": _numbers(self.curves.equity[chosen]),
-            "benchmark": _numbers(self.curves.benchmark[chosen]),
-            "underwater": _numbers(self.curves.underwater[chosen]),
-            "prices": {name: _numbers(each[chosen]) for name, each in self.curves.prices.items()},
+            "time": [self.moment(each).isoformat() for each in chosen],
+            "equity": numbers(self.curves.equity[chosen]),
+            "benchmark": numbers(self.curves.benchmark[chosen]),
+            "underwater": numbers(self.curves.underwater[chosen]),
+            "prices": {name: numbers(each[chosen]) for name, each in self.curves.prices.items()},
         }
+
+
+def moment_of(time: NDArray[np.int64], bar: int) -> datetime:
+    """When a bar begins; -1 is the first one's."""
+    return datetime.fromtimestamp(int(time[max(bar, 0)]), UTC)
+
+
+def performance_json(performance: Performance, time: NDArray[np.int64]) -> dict[str, Any]:
+    """Figures, with the dates of their drawdowns."""
+    found = asdict(performance)
+    for name in ("max_drawdown", "longest_drawdown"):
+        found[name] = _drawdown(getattr(performance, name), time)
+    return found
+
+
+def _drawdown(drawdown: Drawdown | None, time: NDArray[np.int64]) -> dict[str, Any] | None:
+    if drawdown is None:
+        return None
+    recovery = drawdown.recovery
+    return {
+        "depth": drawdown.depth,
+        "bars": drawdown.bars(len(time)),
+        "peak": moment_of(time, drawdown.peak).isoformat(),
+        "trough": moment_of(time, drawdown.trough).isoformat(),
+        "recovery": None if recovery is None else moment_of(time, recovery).isoformat(),
+    }
 
 
 def thinned(values: Floats, most: int = MAX_POINTS) -> NDArray[np.int64]:
@@ -168,5 +176,6 @@ def _money(value: Decimal) -> str:
     return f"{value:f}"
 
 
-def _numbers(values: Floats) -> list[float | None]:
+def numbers(values: Floats) -> list[float | None]:
+    """A curve as JSON has it."""
     return [float(each) if np.isfinite(each) else None for each in values]
