@@ -241,11 +241,11 @@ def _notes(cases: Sequence[_Case], outcome: Outcome) -> list[str]:
             "positions before; there are no returns, and so no figures of them."
         )
     if outcome.refusals:
-        notes.append(f"{len(outcome.refusals)} orders were refused; `refusals` says which, and why.")
+        notes.append(f"Orders refused: {len(outcome.refusals)}; the refusals say which, and why.")
     if outcome.expired:
-        notes.append(f"{outcome.expired} signals had expired before there was a bar to trade them in.")
+        notes.append(f"Signals that had expired before there was a bar to trade them in: {outcome.expired}.")
     if outcome.left_over:
-        notes.append(f"{outcome.left_over} signals are of a last bar, after which there is none to trade in.")
+        notes.append(f"Signals of a last bar, after which there is none to trade in: {outcome.left_over}.")
     for each in cases:
         if (coarse := each.track.rounding) > COARSE:
             tick = each.track.instrument.min_tick
@@ -256,7 +256,5 @@ def _notes(cases: Sequence[_Case], outcome: Outcome) -> list[str]:
     by_symbol = {each.track.symbol: each.bars.volume for each in cases}
     silent = sum(bool(by_symbol[each.symbol][each.bar] == 0) for each in outcome.fills)
     if silent:
-        notes.append(
-            f"{silent} fills are in bars without volume, in which nobody may have been there to trade."
-        )
+        notes.append(f"Fills in bars without volume, where nobody may have been there to trade: {silent}.")
     return notes
