@@ -29,11 +29,14 @@
     │   └── RiskLimitExceeded        an order that a risk limit does not let pass; `limit` names it
     ├── TradingHalted                the kill switch is on: cancels pass, orders do not (423)
     ├── Invalid                      the request itself is wrong (422), field by field
+    ├── StrategyFailed               a strategy has raised, or gave what are no signals (422)
     ├── NotFound                     (404)
     │   ├── ContractNotFound
     │   ├── OrderNotFound
     │   ├── AccountNotFound
     │   ├── BarJobNotFound
+    │   ├── IndicatorNotFound
+    │   ├── StrategyNotFound
     │   └── UnknownSequence          the journal has no event of that number
     ├── Conflict                     (409)
     │   ├── AmbiguousContract        several contracts match; `candidates` names them
@@ -323,6 +326,20 @@ class Invalid(TradeMindError):
         self.errors = tuple(errors)
 
 
+class StrategyFailed(TradeMindError):
+    """A strategy's own failure. `traceback` is where it was, None where it gave what cannot be used."""
+
+    code = "strategy_failed"
+    title = "The strategy has failed"
+    status = 422
+    retry_safe = False
+    advice = "Mend the strategy; the traceback says where it has failed."
+
+    def __init__(self, detail: str, *, traceback: str | None = None) -> None:
+        super().__init__(detail, extra={"traceback": traceback})
+        self.traceback = traceback
+
+
 class NotFound(TradeMindError):
     code = "not_found"
     title = "No such thing"
@@ -348,6 +365,16 @@ class AccountNotFound(NotFound):
 class BarJobNotFound(NotFound):
     code = "bar_job_not_found"
     title = "No such download"
+
+
+class IndicatorNotFound(NotFound):
+    code = "indicator_not_found"
+    title = "No such indicator"
+
+
+class StrategyNotFound(NotFound):
+    code = "strategy_not_found"
+    title = "No such strategy"
 
 
 class UnknownSequence(NotFound):

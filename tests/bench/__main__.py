@@ -17,12 +17,14 @@ from typing import Final
 
 from tests.bench import (
     account_reads,
+    backtests,
     book_ticks,
     cold_start,
     costs,
     engine,
     orders,
     session,
+    signals,
     soak,
     start,
     ticks,
@@ -42,6 +44,8 @@ TABLES: Final[dict[str, Callable[[bool], Awaitable[None]]]] = {
     "wire-orders": wire_orders.table,
     "gateway-start": start.table,
     "gateway-ticks": ticks.table,
+    "signals": signals.table,
+    "backtests": backtests.table,
 }
 """Each measures and prints; it is told whether to be quick about it."""
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import backtesting
 import httpx
 import nbformat
 import pytest
@@ -25,16 +26,22 @@ def gateway_port() -> Iterator[int]:
         yield port
 
 
-def output_of(example: str, gateway_port: int | None = None, *, server_port: int | None = None) -> str:
+def output_of(
+    example: str,
+    gateway_port: int | None = None,
+    *,
+    server_port: int | None = None,
+    arguments: tuple[str, ...] = (),
+) -> str:
     """What it prints; it must end well and complain of nothing."""
     ports = {"TRADEMIND_IBKR__PORT": gateway_port, "TRADEMIND_SERVER__PORT": server_port}
     settings = {name: str(port) for name, port in ports.items() if port is not None}
     done = subprocess.run(
-        [sys.executable, EXAMPLES / example],
+        [sys.executable, EXAMPLES / example, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -52,6 +59,15 @@ def test_the_stream_tells_of_the_quote_and_the_fill() -> None:
         told = output_of("stream.py", port).splitlines()
     assert any(line.startswith("AAPL ") for line in told)
     assert told[-1] == "BUY 10 AAPL: filled"
+
+
+def test_a_backtest_and_a_walk_forward(tmp_path: Path) -> None:
+    prices = Path(next(iter(backtesting.__path__))) / "test" / "GOOG.csv"
+    told = output_of("backtest.py", arguments=(str(prices), str(tmp_path / "report.html"))).splitlines()
+    assert told[0].startswith("ma_crossover: ")
+    assert told[1].startswith("2006-08-14 to 2007-08-10: {'fast': ")
+    assert told[-1].startswith("chosen before it was traded: ")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_a_bracket_is_placed_whole() -> None:

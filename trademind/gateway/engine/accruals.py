@@ -96,6 +96,14 @@ class InterestSchedule:
         return ZERO
 
 
+PUBLISHED: Final = InterestSchedule()
+"""As above."""
+NO_INTEREST: Final = InterestSchedule(
+    benchmarks={}, debit=((None, ZERO),), credit_spread=ZERO, borrow_fee=ZERO, cfd_spread=ZERO
+)
+"""Balances bear nothing."""
+
+
 def accruals(ledger: Ledger, days: int, schedule: InterestSchedule) -> dict[str, Decimal]:
     """What accrues by currency over `days` calendar days, each to the cent; without what is nothing."""
     found: dict[str, Decimal] = {}

@@ -158,3 +158,17 @@ class CommissionSchedule:
 FIXED: Final = CommissionSchedule()
 """IBKR Pro with fixed pricing for stocks."""
 TIERED: Final = CommissionSchedule(stocks=StockPricing.TIERED)
+FREE: Final = CommissionSchedule(
+    fixed_per_share=_ZERO,
+    fixed_minimum=_ZERO,
+    option_contract=_ZERO,
+    option_minimum=_ZERO,
+    future_contract=_ZERO,
+    micro_contract=_ZERO,
+    currency_rate=_ZERO,
+    currency_minimum=_ZERO,
+    crypto_rate=_ZERO,
+    crypto_minimum=_ZERO,
+    index_cfd_rate=_ZERO,
+)
+"""Nothing is charged; of what is priced in US dollars."""

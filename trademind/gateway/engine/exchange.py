@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from trademind.clock import Clock
 from trademind.gateway.engine import rules
 from trademind.gateway.engine.account import PaperAccount, reference_price
-from trademind.gateway.engine.accruals import InterestSchedule
+from trademind.gateway.engine.accruals import PUBLISHED, InterestSchedule
 from trademind.gateway.engine.booking import Ids, leg_prices, leg_side, legs_are_quoted
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
 from trademind.gateway.engine.corporate_actions import CorporateAction, Split, name_of
@@ -92,6 +92,7 @@ class PaperExchange:
         hours: When markets are open.
         fills: How orders meet the market.
         commissions: What trades cost.
+        interest: What balances and short positions bear.
 
     `journal` collects the records a store needs; whoever runs the exchange takes them out after each
     command (and clears the list when nothing is stored).
@@ -106,6 +107,7 @@ class PaperExchange:
         hours: MarketHours | None = None,
         fills: FillModel = FRIENDLY,
         commissions: CommissionSchedule = FIXED,
+        interest: InterestSchedule = PUBLISHED,
     ) -> None:
         now = clock.now()
         self._start(
@@ -124,6 +126,7 @@ class PaperExchange:
             hours or AlwaysOpen(),
             fills,
             commissions,
+            interest,
         )
 
     @classmethod
@@ -140,7 +143,7 @@ class PaperExchange:
     ) -> "PaperExchange":
         """The exchange as it was: a stored state, and every record that followed it."""
         self = cls.__new__(cls)
-        self._start(state, clock, instruments, hours or AlwaysOpen(), fills, commissions)
+        self._start(state, clock, instruments, hours or AlwaysOpen(), fills, commissions, PUBLISHED)
         booked = {each.exec_id for each in state.executions}
         for record in records:
             # What is there twice, of a file that was copied together by hand, has happened once.
@@ -159,6 +162,7 @@ class PaperExchange:
         hours: MarketHours,
         fills: FillModel,
         commissions: CommissionSchedule,
+        interest: InterestSchedule,
     ) -> None:
         self.account_id = state.accounts[0].account_id
         """The account that is meant when none is named."""
@@ -166,7 +170,7 @@ class PaperExchange:
         self._created_at = state.created_at
         self._high_water = dict(state.high_water)
         self._actions = set(state.actions)
-        self._interest = InterestSchedule()
+        self._interest = interest
         self.rates = Rates(instruments)
         self.rates.load(state.rates)
         self.accounts: dict[str, PaperAccount] = {}
