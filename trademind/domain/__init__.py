@@ -4,7 +4,8 @@ Money, order prices and quantities are `Decimal`; times are aware and in UTC; un
 """
 
 from trademind.domain.account import Account, DataSource, PnL, Position
-from trademind.domain.events import Channel, Event, Gap, Resumed, State
+from trademind.domain.channels import MARKET, Channel
+from trademind.domain.events import Event, Gap, Resumed, State
 from trademind.domain.executions import Execution
 from trademind.domain.groups import OCAType, OrderClass, OrderGroup, StopLoss, bracket
 from trademind.domain.instruments import (
@@ -15,7 +16,20 @@ from trademind.domain.instruments import (
     OptionParameters,
     SecType,
 )
-from trademind.domain.market import Bar, BarRequest, DataType, Quote
+from trademind.domain.market import (
+    Bar,
+    BarRequest,
+    DataType,
+    Depth,
+    DepthLevel,
+    Greeks,
+    LiveBar,
+    Missed,
+    Quote,
+    Subject,
+    Tick,
+    TickType,
+)
 from trademind.domain.notices import Notice
 from trademind.domain.orders import (
     Order,
@@ -32,6 +46,7 @@ from trademind.domain.session import SessionInfo, SessionState, Snapshot
 from trademind.domain.targets import Standing, Target
 
 __all__ = [
+    "MARKET",
     "Account",
     "Bar",
     "BarRequest",
@@ -42,10 +57,15 @@ __all__ = [
     "ContractQuery",
     "DataSource",
     "DataType",
+    "Depth",
+    "DepthLevel",
     "Event",
     "Execution",
     "Gap",
+    "Greeks",
+    "LiveBar",
     "Margin",
+    "Missed",
     "Notice",
     "OCAType",
     "OptionParameters",
@@ -70,7 +90,10 @@ __all__ = [
     "Standing",
     "State",
     "StopLoss",
+    "Subject",
     "Target",
+    "Tick",
+    "TickType",
     "TimeInForce",
     "TradingHours",
     "TradingMode",

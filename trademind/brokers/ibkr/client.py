@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr.contracts import Contracts
@@ -13,7 +13,8 @@ from trademind.brokers.ibkr.orders import Orders
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.brokers.ibkr.supervisor import Supervisor
 from trademind.brokers.order_ids import OrderIds
-from trademind.brokers.streams import EventStream, QuoteSource, Streams
+from trademind.brokers.streams import EventStream, Streams
+from trademind.brokers.topics import MarketStream, MarketStreams
 from trademind.clock import Clock, SystemClock
 from trademind.domain import (
     Account,
@@ -34,6 +35,7 @@ from trademind.domain import (
     Position,
     Quote,
     SessionInfo,
+    Subject,
 )
 from trademind.errors import Invalid, OrderNotFound, TradeMindError
 
@@ -115,6 +117,7 @@ class IBKRBroker:
         )
         self._contracts = Contracts(self._session)
         self._quotes = Quotes(self._session, self._contracts, clock)
+        self._market = MarketStreams(self._quotes)
         self._history = History(self._session, is_paced=max_requests_per_second > 0)
         self._orders = Orders(
             self._session, self._session_for_orders, self._book, self._contracts, clock, client_id
@@ -184,6 +187,7 @@ class IBKRBroker:
     async def disconnect(self) -> None:
         """Close the session and stop reconnecting. Calls that wait fail with `NotConnected`."""
         await self._supervisor.close()
+        self._market.close()
         self._quotes.close()
         await asyncio.gather(self._orders.close(), self._contracts.close(), self._history.close())
 
@@ -206,6 +210,7 @@ class IBKRBroker:
         Cancels and reads go on, and so does what is under way."""
         self._orders.stop_taking()
         self._supervisor.end_streams("the server is stopping")
+        self._market.close()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -307,8 +312,15 @@ class IBKRBroker:
     # Events ------------------------------------------------------------------------------------
 
     def stream(self, *channels: Channel) -> EventStream:
-        return self._streams.open(channels, self._quotes)
+        return self._streams.open(channels)
 
-    @property
-    def quote_source(self) -> QuoteSource:
-        return self._quotes
+    def market(self, *subjects: Subject) -> MarketStream[Any]:
+        return self._market.open(*subjects)
+
+    def quotes(self, *instruments: str | ContractQuery) -> MarketStream[Quote]:
+        """The quotes of some instruments, as they change: `async for quote in broker.quotes("AAPL")`."""
+        return self._follow(Channel.QUOTES, instruments)
+
+    def _follow(self, channel: Channel, instruments: Sequence[str | ContractQuery]) -> MarketStream[Any]:
+        queries = [ContractQuery(symbol=each) if isinstance(each, str) else each for each in instruments]
+        return self._market.open(*(Subject(channel=channel, query=query) for query in queries))

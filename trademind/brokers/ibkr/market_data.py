@@ -21,9 +21,9 @@ from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.contracts import Contracts
 from trademind.brokers.ibkr.pacing import Priority, Turn
 from trademind.brokers.ibkr.session import Session
-from trademind.brokers.streams import EventStream
+from trademind.brokers.topics import LatestTopic, Topic
 from trademind.clock import Clock
-from trademind.domain import Channel, Contract, ContractQuery, Notice, Quote
+from trademind.domain import Channel, Contract, Notice, Quote, Subject
 from trademind.errors import CompetingSession, TooManySubscriptions, TradeMindError, Unavailable
 
 MAX_LINES: Final = 90
@@ -54,6 +54,7 @@ MAX_NOTICES: Final = 5
 @dataclass(slots=True, eq=False)
 class _Line:
     contract: Contract
+    topic: LatestTopic
     ticker: ib_async.Ticker
     req_id: int
     turn: Turn
@@ -71,8 +72,8 @@ class _Line:
     notices: tuple[Notice, ...] = ()
     waiting: int = 0
     """How many callers wait for the first quote: a line with waiters is not given up for another."""
-    watchers: set[EventStream] = field(default_factory=set)
-    """The streams that hold it: it is not given up at all."""
+    holders: set[object] = field(default_factory=set)
+    """Who follows it: then it is not given up at all."""
     deadline: asyncio.TimerHandle | None = None
     """When its first tick has to be there."""
     attempt: int = 0
@@ -121,7 +122,7 @@ class Quotes:
             if line.interruption is not None:
                 raise line.interruption
             if line.error is not None:
-                if self._lines.get(line.contract.con_id) is line and not line.watchers:
+                if self._lines.get(line.contract.con_id) is line and not line.holders:
                     self._drop(session, line)
                 raise line.error
         return tuple(self._quote(line) for line in lines)
@@ -136,18 +137,17 @@ class Quotes:
             for line in lines:
                 line.is_incomplete = not line.filled.is_set()
 
-    async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
-        """Follow an instrument for `stream`. Raises as `get` does."""
-        contract = (await self._contracts.qualify(query)).contract
+    async def hold(self, subject: Subject, holder: object) -> Topic:
+        """As `MarketSource.hold`."""
+        contract = (await self._contracts.qualify(subject.query)).contract
         line = self._line(self._session(), contract)
-        line.watchers.add(stream)
-        self._tell(line)
-        return contract
+        line.holders.add(holder)
+        return line.topic
 
-    def release(self, con_id: int, stream: EventStream) -> None:
-        """`stream` no longer follows the instrument; its line stays until another one needs the room."""
-        if (line := self._lines.get(con_id)) is not None:
-            line.watchers.discard(stream)
+    def release(self, topic: Topic, holder: object) -> None:
+        """As `MarketSource.release`; the line stays until another one needs the room."""
+        if (line := self._lines.get(topic.contract.con_id)) is not None:
+            line.holders.discard(holder)
 
     def _quote(self, line: _Line) -> Quote:
         is_stale = self._is_stale or line.is_in_doubt or line.error is not None
@@ -157,10 +157,6 @@ class Quotes:
 
     def _latest(self, con_id: int) -> Quote:
         return self._quote(self._lines[con_id])
-
-    def _tell(self, line: _Line) -> None:
-        for stream in line.watchers:
-            stream.touch(Channel.QUOTES, line.contract.con_id, partial(self._latest, line.contract.con_id))
 
     # Lines -------------------------------------------------------------------------------------
 
@@ -172,7 +168,7 @@ class Quotes:
             self._lines.move_to_end(contract.con_id)
             return self._lines[contract.con_id]
         if len(self._lines) >= MAX_LINES:
-            unused = next((o for o in self._lines.values() if not o.waiting and not o.watchers), None)
+            unused = next((o for o in self._lines.values() if not o.waiting and not o.holders), None)
             if unused is None:
                 raise TooManySubscriptions(
                     f"all {MAX_LINES} market data lines are in use; ask again when a stream has let one go",
@@ -181,7 +177,9 @@ class Quotes:
             self._drop(session, unused)
         return self._subscribe(session, contract)
 
-    def _subscribe(self, session: Session, contract: Contract, attempt: int = 0) -> _Line:
+    def _subscribe(
+        self, session: Session, contract: Contract, topic: LatestTopic | None = None, attempt: int = 0
+    ) -> _Line:
         reference = convert.to_ib_reference(contract)
         req_id = session.requests.new_id()
         # ib_async would go on with the ticker of an earlier line, and old prices would look like new ones.
@@ -192,7 +190,8 @@ class Quotes:
             Priority.DATA,
             lambda: session.ib.client.reqMktData(req_id, reference, "", False, False, []),
         )
-        line = _Line(contract, ticker, req_id, turn, attempt=attempt)
+        topic = topic or LatestTopic(Channel.QUOTES, contract, partial(self._latest, contract.con_id))
+        line = _Line(contract, topic, ticker, req_id, turn, attempt=attempt)
         self._lines[contract.con_id] = line
         self._by_req_id[req_id] = line
         self._expect_ticks(line)
@@ -252,11 +251,12 @@ class Quotes:
         """Subscribe again to each of them, for whoever holds or awaits it."""
         for old in list(lines):
             self._unsubscribe(session, old, is_lost=is_lost)
-            line = self._subscribe(session, old.contract, old.attempt + 1 if old.as_of is None else 0)
-            line.watchers = old.watchers
+            attempt = old.attempt + 1 if old.as_of is None else 0
+            line = self._subscribe(session, old.contract, old.topic, attempt)
+            line.holders = old.holders
             line.is_in_doubt = old.is_in_doubt and not is_lost
             old.filled.set()
-            self._tell(line)
+            line.topic.touch()
 
     def restore(self, session: Session) -> None:
         """Subscribe again to everything, on a new connection or after IB has dropped the lines (1101)."""
@@ -271,7 +271,7 @@ class Quotes:
             if not is_stale and line.interruption is not None:
                 line.interruption = None
                 line.filled.clear()
-            self._tell(line)
+            line.topic.touch()
         if not is_stale:  # what was to be subscribed again meanwhile could not be
             self._renew_doubtful()
             self._renew_if_ready([line for line in self._lines.values() if _may_be_back(line)])
@@ -304,7 +304,7 @@ class Quotes:
             self._expect_no_longer(line)
             if not line.filled.is_set() and ticker.hasBidAsk() and ticker.last == ticker.last:
                 line.filled.set()
-            self._tell(line)
+            line.topic.touch()
 
     def on_error(self, req_id: int, code: int, message: str) -> bool:
         """An error about a market data line. Returns whether it was one of ours.
@@ -321,7 +321,7 @@ class Quotes:
             line.error = error_from(code, message, f"quote of {line.contract.symbol}")
             line.filled.set()
             self._later(REFUSED_RETRY * 2 ** min(line.attempt, 5), partial(self._retry, line))
-        self._tell(line)
+        line.topic.touch()
         return True
 
     def on_farm(self, name: str, state: str) -> None:
@@ -334,7 +334,7 @@ class Quotes:
             self._broken_farms.add(name)
             for line in self._lines.values():
                 line.is_in_doubt = True
-                self._tell(line)
+                line.topic.touch()
         elif state == "ok" and name in self._broken_farms:
             self._broken_farms.discard(name)
             self._later(FARM_GRACE, self._renew_doubtful)
@@ -344,7 +344,7 @@ class Quotes:
             self._renew_if_ready([line for line in self._lines.values() if line.is_in_doubt])
 
     def _retry(self, line: _Line) -> None:
-        if self._lines.get(line.contract.con_id) is line and line.watchers:
+        if self._lines.get(line.contract.con_id) is line and line.holders:
             self._renew_if_ready([line])
 
     def _renew_if_ready(self, lines: Sequence[_Line]) -> None:
@@ -365,4 +365,4 @@ class Quotes:
 
 def _may_be_back(line: _Line) -> bool:
     """Was a line that a stream holds refused for a reason that passes by itself?"""
-    return bool(line.watchers) and isinstance(line.error, CompetingSession | Unavailable)
+    return bool(line.holders) and isinstance(line.error, CompetingSession | Unavailable)
