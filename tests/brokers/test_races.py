@@ -24,7 +24,7 @@ from trademind.brokers.ibkr.market_data import FARM_GRACE, REFUSED_RETRY
 from trademind.brokers.ibkr.pacing import WINDOW, Priority
 from trademind.brokers.ibkr.supervisor import LASTED
 from trademind.clock import ManualClock
-from trademind.domain import SessionState
+from trademind.domain import Channel, SessionState, Subject
 from trademind.errors import (
     CompetingSession,
     ConnectionLost,
@@ -45,6 +45,7 @@ ORDER_STATUS, ERROR, OPEN_ORDER, CONTRACT_DATA, CONTRACT_END = 3, 4, 5, 10, 52
 MANAGED_ACCOUNTS, OPEN_ORDERS_END, COMPLETED_ORDERS_END = 15, 53, 102
 
 AAPL, MSFT = ContractQuery(symbol="AAPL"), ContractQuery(symbol="MSFT")
+QUOTES_OF_APPLE = Subject(channel=Channel.QUOTES, query=AAPL)
 DAYTIME = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 """Not within the hour of IB's nightly restart, in which waits are shorter."""
 FIRST_WAIT = 0.5
@@ -594,9 +595,9 @@ async def test_a_line_that_another_session_has_taken_is_asked_for_again_when_tha
     def take_away(fields: list[str]) -> None:
         proxy.error(int(fields[2]), 10197, "No market data during competing live session")
 
-    async with connected(proxy, **PATIENT) as broker, broker.stream() as stream:
+    async with connected(proxy, **PATIENT) as broker, broker.market() as stream:
         proxy.from_client[MARKET_DATA] = take_away
-        await stream.watch(AAPL)
+        await stream.follow(QUOTES_OF_APPLE)
         with pytest.raises(CompetingSession):
             await broker.get_quote(AAPL)
         proxy.from_client.clear()
@@ -615,11 +616,11 @@ async def test_a_line_whose_farm_was_away_is_asked_for_again_when_that_can_be(
     proxy: Proxy, state: SessionState
 ) -> None:
     """Seen to fail with lines that are left as they are when the session is ready again."""
-    async with connected(proxy, **PATIENT) as broker, broker.stream() as stream:
+    async with connected(proxy, **PATIENT) as broker, broker.market() as stream:
         # No ticks but of the line that is asked for anew.
         for kind in TICKS:
             proxy.from_gateway[kind] = lambda fields: fields if proxy.count(MARKET_DATA) > 1 else None
-        await stream.watch(AAPL)
+        await stream.follow(QUOTES_OF_APPLE)
         proxy.error(-1, 2103, "Market data farm connection is broken:usfarm")
         proxy.error(-1, 2104, "Market data farm connection is OK:usfarm")
         # One is the line's own, which expects its first tick.

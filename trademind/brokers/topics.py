@@ -66,6 +66,10 @@ class Topic:
         """Set `wake` at the next change, once."""
         self._waiting.add(wake)
 
+    def let_sleep(self, wake: asyncio.Event) -> None:
+        """Do not set `wake` any more: nobody waits for it."""
+        self._waiting.discard(wake)
+
     def _changed(self) -> None:
         self.version += 1
         if self._waiting:
@@ -158,12 +162,11 @@ class MarketStreams:
 
     def open(self, *subjects: Subject) -> "MarketStream[Any]":
         """A new stream, of these subjects to begin with."""
-        return MarketStream(self, subjects)
-
-    def add(self, stream: "MarketStream[Any]") -> None:
+        stream: MarketStream[Any] = MarketStream(self, subjects)
         self._streams.add(stream)
         if self._is_closed:
             stream.close()
+        return stream
 
     def discard(self, stream: "MarketStream[Any]") -> None:
         self._streams.discard(stream)
@@ -172,7 +175,7 @@ class MarketStreams:
         return len(self._streams)
 
     def close(self) -> None:
-        """Every stream ends when what it has is read."""
+        """Every stream ends, and so does one that is opened later."""
         self._is_closed = True
         for stream in list(self._streams):
             stream.close()
@@ -197,8 +200,11 @@ class MarketStream(Generic[T]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._read_up_to: dict[Topic, int] = {}
         self._changed: deque[Topic] = deque()
-        """Topics that had changed when one looked last, and have not been read since."""
+        """Topics that had changed when one looked last, and have not been read since: each has its turn."""
+        self._topic: Topic | None = None
+        """Whose turn it is."""
         self._items: deque[Item] = deque()
+        """What is left of it to read."""
         self._wake = asyncio.Event()
         self.is_over = False
 
@@ -210,7 +216,6 @@ class MarketStream(Generic[T]):
             self._streams.source.release(topic, self._holder)
         elif topic not in self._read_up_to:
             self._read_up_to[topic] = topic.beginning
-            self._streams.add(self)
             self._wake.set()
         return topic
 
@@ -219,6 +224,9 @@ class MarketStream(Generic[T]):
         if self._read_up_to.pop(topic, None) is not None:
             with suppress(ValueError):
                 self._changed.remove(topic)
+            if topic is self._topic:
+                self._items.clear()
+            topic.let_sleep(self._wake)
             self._streams.source.release(topic, self._holder)
 
     @property
@@ -228,7 +236,6 @@ class MarketStream(Generic[T]):
 
     def take(self) -> list[tuple[Topic, Item]]:
         """Everything that has come since it was last taken, without waiting."""
-        self._changed.clear()
         taken: list[tuple[Topic, Item]] = []
         for topic, version in self._read_up_to.items():
             if topic.version != version:
@@ -247,7 +254,7 @@ class MarketStream(Generic[T]):
             await self._wake.wait()
 
     def close(self) -> None:
-        """End the stream: what it followed is let go."""
+        """End the stream: what it followed is let go, and nothing more is read."""
         self.is_over = True
         for topic in list(self._read_up_to):
             self.unfollow(topic)
@@ -269,17 +276,19 @@ class MarketStream(Generic[T]):
 
     def __del__(self) -> None:
         if self._loop is not None and self._read_up_to:
-            source, topics, holder = self._streams.source, tuple(self._read_up_to), self._holder
+            source, holder, wake = self._streams.source, self._holder, self._wake
+            topics = self.topics
 
             def let_go() -> None:
                 for topic in topics:
+                    topic.let_sleep(wake)
                     source.release(topic, holder)
 
             with suppress(RuntimeError):  # the loop has been closed, and the connection with it
                 self._loop.call_soon_threadsafe(let_go)
 
     async def _begin(self) -> None:
-        while self._wanted:
+        while self._wanted and not self.is_over:
             await self.follow(self._wanted[0])
             self._wanted.popleft()
 
@@ -296,7 +305,7 @@ class MarketStream(Generic[T]):
                 self._changed.extend(
                     topic for topic, version in self._read_up_to.items() if topic.version != version
                 )
-            topic = self._changed.popleft()
+            topic = self._topic = self._changed.popleft()
             version, self._read_up_to[topic] = self._read_up_to[topic], topic.version
             self._items.extend(topic.since(version))
         return cast(T, self._items.popleft().value)
