@@ -29,6 +29,7 @@ from trademind.domain import (
     DataSource,
     DataType,
     Execution,
+    LineUsage,
     Margin,
     OptionParameters,
     Order,
@@ -152,6 +153,17 @@ class MemoryBroker:
 
     def market(self, *subjects: Subject) -> MarketStream[Any]:
         return self.market_streams.open(*subjects)
+
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        return tuple(
+            LineUsage(
+                channel=channel,
+                limit=3,
+                used=sum(topic.channel is channel for topic in self.topics.values()),
+                held=len({topic for topic, _ in self.holders if topic.channel is channel}),
+            )
+            for channel in (Channel.QUOTES, Channel.DEPTH, Channel.BARS, Channel.TICKS)
+        )
 
     async def hold(self, subject: Subject, holder: object) -> Topic:
         self._answer()

@@ -747,7 +747,7 @@ async def test_row_14_the_socket_and_ib_behind_it_are_two_states(
         if data_lost:
             await until(partial(stage.has_asked, "reqMktData", lines + 2))
         # Lines without ticks are renewed, too, before the link is lost again.
-        await until(lambda: not broker._quotes._timers)
+        await until(lambda: not broker._market_data._farm_timer)
         await round_trip(broker)
         assert (await broker.get_account()).stale is False
         for name in ("reqPositions", "reqOpenOrders", "reqExecutions", "reqCompletedOrders"):

@@ -12,6 +12,7 @@ from tests.brokers.test_ib_facts import AAPL, AAPL_ID, DELAYED_TICKS, SHORT, SPY
 from tests.gateway.bench import until
 from trademind import BarRequest, ContractQuery, OrderChange, OrderStatus
 from trademind.brokers.ibkr import market_data
+from trademind.brokers.ibkr.quotes import QuoteLine
 from trademind.clock import SystemClock
 from trademind.domain import DataType, SessionState
 from trademind.errors import CancelRejected, NoAnswer, NotConnected, OrderOutcomeUnknown
@@ -143,7 +144,7 @@ async def test_row_04_too_a_late_answer_is_no_error(stage: Stage, caplog: pytest
 async def test_row_20_too_a_line_that_got_lost_is_asked_for_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(market_data, "FIRST_TICK", 0.2)
+    monkeypatch.setattr(QuoteLine, "PATIENCE", 0.2)
     broker = await stage.connect()
     stage.play(Step(do=Drop(), request="reqMktData"))
     quotes = stage.watch(broker.quotes(AAPL))

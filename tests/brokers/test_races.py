@@ -551,7 +551,7 @@ async def test_a_first_session_that_has_lost_ib_already_says_that_all_is_stale(p
         await in_state(broker, SessionState.UPSTREAM_LOST)
         assert (await broker.get_account()).stale
         assert (await broker.get_pnl()).stale
-        assert broker._quotes._is_stale
+        assert broker._market_data._is_stale
         with pytest.raises(UpstreamLost):
             await broker.get_quote(AAPL)
         proxy.from_gateway.clear()
@@ -601,11 +601,11 @@ async def test_a_line_that_another_session_has_taken_is_asked_for_again_when_tha
         with pytest.raises(CompetingSession):
             await broker.get_quote(AAPL)
         proxy.from_client.clear()
+        (line,) = broker._market_data._lines.values()
+        timer = line.timer
         async with not_ready(broker, proxy, state):
             hold_up(REFUSED_RETRY + 1)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert not broker._quotes._timers, "the retry has not been made"
+            await shortly(lambda: line.timer is not timer)
         await round_trip(broker)
         assert proxy.count(MARKET_DATA) == 2
         assert not (await broker.get_quote(AAPL)).stale
@@ -623,13 +623,10 @@ async def test_a_line_whose_farm_was_away_is_asked_for_again_when_that_can_be(
         await stream.follow(QUOTES_OF_APPLE)
         proxy.error(-1, 2103, "Market data farm connection is broken:usfarm")
         proxy.error(-1, 2104, "Market data farm connection is OK:usfarm")
-        # One is the line's own, which expects its first tick.
-        await until(lambda: len(broker._quotes._timers) == 2)
+        await until(lambda: broker._market_data._farm_timer)
         async with not_ready(broker, proxy, state):
             hold_up(FARM_GRACE + 1)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert len(broker._quotes._timers) == 1, "the renewal has not been made"
+            await shortly(lambda: broker._market_data._farm_timer is None)
         await round_trip(broker)
         assert proxy.count(MARKET_DATA) == 2
         assert not (await broker.get_quote(AAPL)).stale

@@ -344,13 +344,18 @@ async def test_closing_ends_the_wait_of_whoever_reads(
         await stream.changed()
     stream.close()
     assert (source.held, source.wakers(), len(streams)) == (set(), 0, 0)
-    if by == "the broker":
-        late = streams.open(APPLE)
-        source.go.clear()
-        with pytest.raises(StopAsyncIteration):  # and IB is not asked
-            async with asyncio.timeout(1):
-                await _next(late)
-        assert (late.is_over, source.held) == (True, set())
+
+
+async def test_what_is_over_asks_ib_for_nothing(source: Source, streams: MarketStreams) -> None:
+    stream = streams.open(APPLE)
+    streams.close()
+    source.go.clear()
+    with pytest.raises(StopAsyncIteration):
+        async with asyncio.timeout(1):
+            await _next(stream)
+    source.go.set()
+    async with streams.open(APPLE) as later:
+        assert await reads(later) == [0], "the broker may have been connected again"
 
 
 # Whatever happens ----------------------------------------------------------------------------------

@@ -158,14 +158,11 @@ class MarketStreams:
     def __init__(self, source: MarketSource) -> None:
         self.source = source
         self._streams: WeakSet[MarketStream[Any]] = WeakSet()
-        self._is_closed = False
 
     def open(self, *subjects: Subject) -> "MarketStream[Any]":
         """A new stream, of these subjects to begin with."""
         stream: MarketStream[Any] = MarketStream(self, subjects)
         self._streams.add(stream)
-        if self._is_closed:
-            stream.close()
         return stream
 
     def discard(self, stream: "MarketStream[Any]") -> None:
@@ -175,8 +172,7 @@ class MarketStreams:
         return len(self._streams)
 
     def close(self) -> None:
-        """Every stream ends, and so does one that is opened later."""
-        self._is_closed = True
+        """Every stream ends."""
         for stream in list(self._streams):
             stream.close()
 

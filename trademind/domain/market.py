@@ -152,6 +152,17 @@ class LiveBar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineUsage:
+    """How many of the subscriptions are taken that IB grants at once. Quotes and bars share theirs."""
+
+    channel: Channel
+    limit: int
+    used: int
+    held: int
+    """Of those: how many somebody follows. The others are kept for a while, unless their place is needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
     """Bars or ticks of an instrument have been missed, or may have been."""
 

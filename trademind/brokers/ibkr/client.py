@@ -8,7 +8,9 @@ from typing import Any, Self
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr.contracts import Contracts
 from trademind.brokers.ibkr.history import History
-from trademind.brokers.ibkr.market_data import MAX_LINES, Quotes
+from trademind.brokers.ibkr.history_pacing import HistoryPacing
+from trademind.brokers.ibkr.line_limits import MAX_LINES
+from trademind.brokers.ibkr.market_data import MarketData
 from trademind.brokers.ibkr.orders import Orders
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.brokers.ibkr.supervisor import Supervisor
@@ -24,7 +26,12 @@ from trademind.domain import (
     ContractDetails,
     ContractMatch,
     ContractQuery,
+    DataType,
+    Depth,
     Execution,
+    LineUsage,
+    LiveBar,
+    Missed,
     OptionParameters,
     Order,
     OrderChange,
@@ -36,6 +43,8 @@ from trademind.domain import (
     Quote,
     SessionInfo,
     Subject,
+    Tick,
+    TickType,
 )
 from trademind.errors import Invalid, OrderNotFound, TradeMindError
 
@@ -64,7 +73,10 @@ class IBKRBroker:
         silent_after: Seconds without a message after which it counts as silent; above `heartbeat`.
         settle_after: Seconds after which, on a new connection, an order that was not answered and is not
             listed counts as never sent.
-        max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history.
+        market_data_type: What is shown of the market where live data are not to be had (delayed), or it is
+            closed (frozen).
+        max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history,
+            bars of five seconds and ticks.
         order_ids: Where the order ids that were used are remembered; by default for the life of this object.
     """
 
@@ -83,6 +95,7 @@ class IBKRBroker:
         heartbeat: float = 5.0,
         silent_after: float = 15.0,
         settle_after: float = 5.0,
+        market_data_type: DataType = DataType.LIVE,
         max_requests_per_second: int = 45,
         order_ids: OrderIds | None = None,
         clock: Clock | None = None,
@@ -103,6 +116,7 @@ class IBKRBroker:
             heartbeat=heartbeat,
             silent_after=silent_after,
             settle_after=settle_after,
+            market_data_type=DataType(market_data_type),
             max_requests_per_second=max_requests_per_second,
         )
         self._book = Book(clock, client_id)
@@ -116,9 +130,12 @@ class IBKRBroker:
             },
         )
         self._contracts = Contracts(self._session)
-        self._quotes = Quotes(self._session, self._contracts, clock)
-        self._market = MarketStreams(self._quotes)
-        self._history = History(self._session, is_paced=max_requests_per_second > 0)
+        is_paced, pacing = max_requests_per_second > 0, HistoryPacing()
+        self._history = History(self._session, pacing, is_paced=is_paced)
+        self._market_data = MarketData(
+            self._session, self._contracts, clock, pacing=pacing if is_paced else None
+        )
+        self._market = MarketStreams(self._market_data)
         self._orders = Orders(
             self._session, self._session_for_orders, self._book, self._contracts, clock, client_id
         )
@@ -127,15 +144,13 @@ class IBKRBroker:
             self._book,
             Handlers(
                 order_error=self._orders.on_error,
-                line_error=self._quotes.on_error,
-                tickers=self._quotes.on_tickers,
-                farm=self._quotes.on_farm,
+                market=self._market_data,
                 interrupted=self._on_interruption,
             ),
             clock,
             self._streams,
             order_ids or OrderIds(),
-            on_ready=self._quotes.restore,
+            on_ready=self._market_data.restore,
             on_stale=self._mark_stale,
         )
         self._book.watch_orders(lambda order: self._streams.publish(Channel.ORDERS, order))
@@ -155,11 +170,11 @@ class IBKRBroker:
 
     def _mark_stale(self, is_stale: bool) -> None:
         self._book.mark_stale(is_stale)
-        self._quotes.mark_stale(is_stale)
+        self._market_data.mark_stale(is_stale)
 
     def _on_interruption(self, error: TradeMindError) -> None:
         self._orders.interrupted(error)
-        self._quotes.interrupted(error)
+        self._market_data.interrupted(error)
         self._history.interrupted(error)
 
     # The session -------------------------------------------------------------------------------
@@ -188,7 +203,7 @@ class IBKRBroker:
         """Close the session and stop reconnecting. Calls that wait fail with `NotConnected`."""
         await self._supervisor.close()
         self._market.close()
-        self._quotes.close()
+        self._market_data.close()
         await asyncio.gather(self._orders.close(), self._contracts.close(), self._history.close())
 
     async def reconnect(self) -> None:
@@ -288,7 +303,7 @@ class IBKRBroker:
         if len(queries) > MAX_LINES:
             raise Invalid([("symbols", f"at most {MAX_LINES} at a time")])
         details = await asyncio.gather(*(self._contracts.qualify(query) for query in queries))
-        return await self._quotes.get([one.contract for one in details])
+        return await self._market_data.get([one.contract for one in details])
 
     async def get_quote(self, query: ContractQuery) -> Quote:
         return (await self.get_quotes([query]))[0]
@@ -317,10 +332,33 @@ class IBKRBroker:
     def market(self, *subjects: Subject) -> MarketStream[Any]:
         return self._market.open(*subjects)
 
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        return self._market_data.usage()
+
     def quotes(self, *instruments: str | ContractQuery) -> MarketStream[Quote]:
         """The quotes of some instruments, as they change: `async for quote in broker.quotes("AAPL")`."""
         return self._follow(Channel.QUOTES, instruments)
 
-    def _follow(self, channel: Channel, instruments: Sequence[str | ContractQuery]) -> MarketStream[Any]:
+    def depth(self, *instruments: str | ContractQuery) -> MarketStream[Depth]:
+        """Their order books, as they change. On SMART a book is of all exchanges together."""
+        return self._follow(Channel.DEPTH, instruments)
+
+    def live_bars(
+        self, *instruments: str | ContractQuery, what_to_show: str = "TRADES"
+    ) -> MarketStream[LiveBar | Missed]:
+        """Bars of five seconds, each when it has ended, of all hours of the day."""
+        return self._follow(Channel.BARS, instruments, what_to_show)
+
+    def ticks(
+        self, *instruments: str | ContractQuery, tick_type: TickType = TickType.ALL_LAST
+    ) -> MarketStream[Tick | Missed]:
+        """Tick by tick: every trade, or every change of the best bid and ask or of their middle."""
+        return self._follow(Channel.TICKS, instruments, tick_type)
+
+    def _follow(
+        self, channel: Channel, instruments: Sequence[str | ContractQuery], variant: str = ""
+    ) -> MarketStream[Any]:
         queries = [ContractQuery(symbol=each) if isinstance(each, str) else each for each in instruments]
-        return self._market.open(*(Subject(channel=channel, query=query) for query in queries))
+        return self._market.open(
+            *(Subject(channel=channel, query=query, variant=variant) for query in queries)
+        )
