@@ -26,7 +26,7 @@ from tests.brokers.test_lines import (
     of,
     opened,
 )
-from tests.gateway.bench import until
+from tests.gateway.bench import PATIENCE, until
 from trademind import ContractQuery, IBKRBroker
 from trademind.brokers.ibkr import lines, market_data
 from trademind.brokers.ibkr.pacing import Priority
@@ -62,13 +62,16 @@ async def stage() -> AsyncIterator[Stage]:
 
 def notices(seen: list[Any]) -> set[int | None]:
     """Which codes a reader has been told."""
-    told: set[int | None] = set()
+    told: set[int | None] = {each.ib_code for each in gaps(seen)}
     for value in seen:
-        if isinstance(value, Missed):
-            told.add(value.ib_code)
-        elif isinstance(value, Quote | Depth):
+        if isinstance(value, Quote | Depth):
             told |= {notice.ib_code for notice in value.notices}
     return told
+
+
+def gaps(seen: list[Any]) -> list[Missed]:
+    """What a reader was told to be missing for another reason than that it was slow."""
+    return [value for value in seen if isinstance(value, Missed) and value.count is None]
 
 
 def data(seen: list[Any]) -> list[Any]:
@@ -83,13 +86,10 @@ def data(seen: list[Any]) -> list[Any]:
 async def flows(stage: Stage, seen: list[Any]) -> None:
     """Wait until data come, of now."""
     before = len(data(seen))
-
-    def has_come() -> bool:
-        stage.move(10)
-        found = data(seen)
-        return len(found) > before and not getattr(found[-1], "stale", False)
-
-    await until(has_come)
+    async with asyncio.timeout(PATIENCE):
+        while len(found := data(seen)) == before or getattr(found[-1], "stale", False):
+            stage.move(5)
+            await asyncio.sleep(0.02)  # no faster than readers read
 
 
 def numbers(stage: Stage, channel: Channel) -> list[str]:
@@ -229,11 +229,6 @@ async def test_a_farm_flap_after_which_nothing_comes_is_recovered_from(
     assert lines_at(stage, channel) == ["AAPL", "MSFT"]
     if channel in SEQUENCES:
         assert [each.ib_code for each in gaps(seen)] == [2103], "it is told once"
-
-
-def gaps(seen: list[Any]) -> list[Missed]:
-    """What a reader was told to be missing for another reason than that it was slow."""
-    return [value for value in seen if isinstance(value, Missed) and value.count is None]
 
 
 def is_told_of_a_doubt(seen: list[Any]) -> bool:
