@@ -25,13 +25,16 @@ from tests.brokers.test_lines import (
     lines_at,
     of,
     opened,
+    values,
 )
 from tests.gateway.bench import PATIENCE, until
 from trademind import ContractQuery, IBKRBroker
 from trademind.brokers.ibkr import lines, market_data
 from trademind.brokers.ibkr.pacing import Priority
+from trademind.brokers.ibkr.quotes import QuoteLine
 from trademind.brokers.topics import MarketStream
 from trademind.domain import Channel, Depth, LiveBar, Missed, Quote, SessionState, Tick
+from trademind.errors import NotSubscribed
 from trademind.gateway.faults import (
     Disconnect,
     Drop,
@@ -297,6 +300,31 @@ async def test_a_line_of_which_nothing_comes_is_asked_for_again(
         assert isinstance(seen[0], Missed), "something may have been missed until then"
 
 
+async def test_the_wait_for_what_does_not_come_grows_and_begins_when_it_was_sent(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail with waits of the same length, and with a request that goes to the end of its queue again
+    and again before its turn has come."""
+    monkeypatch.setattr(QuoteLine, "PATIENCE", 0.1)
+    broker = await stage.connect(max_requests_per_second=45)
+    await broker.qualify(AAPL)
+    while not broker.session.queued["data"]:
+        broker._session().requests.post(Priority.DATA, lambda: None)
+    stage.play(Step(do=Drop(), request="reqMktData", times=4))
+    begun = asyncio.get_running_loop().time()
+    seen = stage.watch(broker.quotes(AAPL))
+    await until(lambda: broker._market_data._lines)
+    (line,) = broker._market_data._lines.values()
+    assert line.subscription is not None
+    turn = line.subscription.turn
+    await until(lambda: asked(stage, Channel.QUOTES))
+    assert asyncio.get_running_loop().time() - begun > 0.5, "its turn came late"
+    assert line.subscription.turn is turn
+    await until(lambda: data(seen))
+    assert asyncio.get_running_loop().time() - begun > 0.5 + 0.1 + 0.2 + 0.4
+    assert line.attempt == 4
+
+
 # What is left ------------------------------------------------------------------------------------
 
 
@@ -316,11 +344,30 @@ async def test_late_messages_of_a_line_that_is_gone_concern_nobody(
     for _ in range(5):
         await round_trip(broker)
     errors = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
-    assert [each for each in errors if "Unknown reqId" not in each or "tickByTick" in each] == []
+    assert errors == []
 
 
 def bars_of(stage: Stage) -> list[tuple[int, Any]]:
     return list(stage.session().real_time_bars.all())
+
+
+async def test_a_line_that_was_refused_and_that_nobody_holds_takes_no_place(stage: Stage) -> None:
+    """When its last holder goes, when nobody was there, when somebody only asked; seen to fail with lines
+    that are kept warm all the same."""
+    broker = await stage.connect()
+    stage.play(Step(do=Fail(354, "refused"), request="reqMktData", times=None))
+    with pytest.raises(NotSubscribed):
+        await broker.get_quote(AAPL)
+    assert broker.line_usage()[0].used == 0
+    async with broker.quotes(AAPL) as stream:
+        await until(lambda: any(value.notices for value in values(stream)))
+        assert broker.line_usage()[0].used == 1
+    assert broker.line_usage()[0].used == 0
+    stage.timeline.clear()
+    await broker.get_quote(AAPL)
+    stage.play(Step(do=Notify(10197, "competing", req_id=int(numbers(stage, Channel.QUOTES)[-1]))))
+    await until(lambda: broker.line_usage()[0].used == 0)
+    assert (await broker.get_quote(AAPL)).last is not None
 
 
 CYCLES = 1_000

@@ -10,7 +10,7 @@ What stays with ib_async is the socket, the protocol, the end markers of request
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ib_async
@@ -162,16 +162,27 @@ class Listener(Wrapper):
 
     bondContractDetails = contractDetails
 
-    def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
-        if tickType in _DELAYED_TICKS and (ticker := self.reqId2Ticker.get(reqId)) is not None:
-            ticker.marketDataType = ticker.marketDataType or _DELAYED
-        super().priceSizeTick(reqId, tickType, price, size)
-
     def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
         self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
 
-    # The market: ib_async fails on request ids that it does not know, files ticks under the time at which
-    # they came, and keeps what IB has reset.
+    # The market: what crosses the end of its line ib_async takes for an error; it files ticks one by one under
+    # the time at which they came, and keeps books that IB has reset.
+
+    def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
+        ticker = self.reqId2Ticker.get(reqId)
+        if ticker is None:
+            return
+        if tickType in _DELAYED_TICKS:
+            ticker.marketDataType = ticker.marketDataType or _DELAYED
+        super().priceSizeTick(reqId, tickType, price, size)
+
+    def tickSize(self, reqId: int, tickType: int, size: float) -> None:
+        if reqId in self.reqId2Ticker:
+            super().tickSize(reqId, tickType, size)
+
+    def tickOptionComputation(self, reqId: int, *fields: Any) -> None:
+        if reqId in self.reqId2Ticker:
+            super().tickOptionComputation(reqId, *fields)
 
     def updateMktDepth(
         self, reqId: int, position: int, operation: int, side: int, price: float, size: float

@@ -289,8 +289,6 @@ class MarketData:
 
     def restore(self, session: Session) -> None:
         """Ask again for everything, on a new connection or after IB has dropped the lines (1101)."""
-        self._by_req_id.clear()
-        self._by_ticker.clear()
         self._broken_farms.clear()
         self._renew(session, self._lines.values(), is_lost=True)
 
