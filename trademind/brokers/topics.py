@@ -191,7 +191,7 @@ class MarketStream(Generic[T]):
 
     def __init__(self, streams: MarketStreams, subjects: Iterable[Subject] = ()) -> None:
         self._streams = streams
-        self._wanted = deque(subjects)
+        self._wanted = list(subjects)
         self._holder = object()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._read_up_to: dict[Topic, int] = {}
@@ -284,9 +284,19 @@ class MarketStream(Generic[T]):
                 self._loop.call_soon_threadsafe(let_go)
 
     async def _begin(self) -> None:
-        while self._wanted and not self.is_over:
-            await self.follow(self._wanted[0])
-            self._wanted.popleft()
+        """Follow what is wanted from the beginning, all at the same time."""
+        if not self._wanted or self.is_over:
+            return
+        wanted = self._wanted
+        failures = await asyncio.gather(*map(self.follow, wanted), return_exceptions=True)
+        self._wanted = [
+            subject
+            for subject, failure in zip(wanted, failures, strict=True)
+            if isinstance(failure, BaseException)
+        ]
+        for failure in failures:
+            if isinstance(failure, BaseException):
+                raise failure
 
     def __aiter__(self) -> Self:
         return self

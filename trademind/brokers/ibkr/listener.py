@@ -165,8 +165,8 @@ class Listener(Wrapper):
     def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
         self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
 
-    # The market: what crosses the end of its line ib_async takes for an error; it files ticks one by one under
-    # the time at which they came, and keeps books that IB has reset.
+    # The market: what crosses the end of its line ib_async takes for an error; it files ticks one by one
+    # under the time at which they came, and keeps books that IB has reset.
 
     def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
         ticker = self.reqId2Ticker.get(reqId)
