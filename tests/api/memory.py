@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from trademind.brokers.base import Broker
-from trademind.brokers.streams import EventStream, QuoteSource, Streams
+from trademind.brokers.streams import EventStream, Streams
+from trademind.brokers.topics import LatestTopic, MarketStream, MarketStreams, SequenceTopic, Topic
 from trademind.clock import ManualClock, SystemClock
 from trademind.domain import (
     Account,
@@ -28,6 +29,7 @@ from trademind.domain import (
     DataSource,
     DataType,
     Execution,
+    LineUsage,
     Margin,
     OptionParameters,
     Order,
@@ -45,6 +47,7 @@ from trademind.domain import (
     SecType,
     SessionInfo,
     SessionState,
+    Subject,
 )
 from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, OrderNotWorking
 from trademind.journal import Journal, open_journal
@@ -139,6 +142,7 @@ class MemoryBroker:
 
     def drain(self) -> None:
         self.streams.close(NOW, "the server is stopping", self.session.connection_number)
+        self.market_streams.close()
 
     def check_taking_orders(self) -> None:
         self._answer()
@@ -150,17 +154,41 @@ class MemoryBroker:
         self.orders.extend(orders)
 
     def stream(self, *channels: Channel) -> EventStream:
-        return self.streams.open(channels, self)
+        return self.streams.open(channels)
 
-    @property
-    def quote_source(self) -> QuoteSource:
-        return self
+    def market(self, *subjects: Subject) -> MarketStream[Any]:
+        return self.market_streams.open(*subjects)
 
-    async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        return tuple(
+            LineUsage(
+                channel=channel,
+                limit=3,
+                used=sum(topic.channel is channel for topic in self.topics.values()),
+                held=len({topic for topic, _ in self.holders if topic.channel is channel}),
+            )
+            for channel in (Channel.QUOTES, Channel.DEPTH, Channel.BARS, Channel.TICKS)
+        )
+
+    async def hold(self, subject: Subject, holder: object) -> Topic:
         self._answer()
-        return self._find(query)
+        contract = self._find(subject.query)
+        key = (subject.channel, contract.con_id, subject.variant)
+        topic = self.topics.get(key)
+        if topic is None:
+            if subject.channel in (Channel.QUOTES, Channel.DEPTH):
+                topic = LatestTopic(subject.channel, contract, lambda: self.quote_of(contract))
+            else:
+                topic = SequenceTopic(subject.channel, contract, subject.variant)
+            self.topics[key] = topic
+        self.holders.add((topic, holder))
+        return topic
 
-    def release(self, con_id: int, stream: EventStream) -> None: ...
+    def release(self, topic: Topic, holder: object) -> None:
+        self.holders.discard((topic, holder))
+
+    def quote_of(self, contract: Contract) -> Quote:
+        return Quote(contract=contract, as_of=NOW, data_type=DataType.LIVE, **self.quote)
 
     session: SessionInfo = READY
     failure: Exception | None = None
@@ -192,8 +220,12 @@ class MemoryBroker:
     queries: list[ContractQuery] = field(default_factory=list)
     before_place: Callable[[], Any] | None = None
     streams: Streams = field(init=False)
+    market_streams: MarketStreams = field(init=False)
+    topics: dict[tuple[Channel, int, str], Topic] = field(default_factory=dict)
+    holders: set[tuple[Topic, object]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.market_streams = MarketStreams(self)
         self.streams = Streams(
             ManualClock(NOW),
             {
@@ -329,7 +361,7 @@ class MemoryBroker:
     async def get_quote(self, query: ContractQuery) -> Quote:
         self._answer()
         self.queries.append(query)
-        return Quote(contract=self._find(query), as_of=NOW, data_type=DataType.LIVE, **self.quote)
+        return self.quote_of(self._find(query))
 
     async def get_bars(self, query: ContractQuery, request: BarRequest) -> tuple[Bar, ...]:
         self._answer()

@@ -54,6 +54,11 @@ def test_the_stream_tells_of_the_quote_and_the_fill() -> None:
     assert told[-1] == "BUY 10 AAPL: filled"
 
 
+def test_the_market_is_shown_as_a_book_bars_and_ticks(gateway_port: int) -> None:
+    told = output_of("market_data.py", gateway_port).splitlines()
+    assert {line.split()[0] for line in told} == {"book", "tick", "bar"}
+
+
 def test_a_bracket_is_placed_whole() -> None:
     port = free_port()
     with running(["trademind", "gateway", "start", "--port", str(port)], port):

@@ -18,8 +18,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from trademind.aio import Tasks
 from trademind.api.schemas.base import time
 from trademind.api.schemas.stream import CommandIn, Frame, InstrumentIn, data_of
+from trademind.brokers.base import Broker
 from trademind.brokers.streams import EventStream
-from trademind.domain import Channel, Contract, State
+from trademind.domain import Channel, State, Subject
 from trademind.errors import Invalid, Malformed, StateNotKept, StreamOverrun, TradeMindError
 
 log = logging.getLogger(__name__)
@@ -49,18 +50,19 @@ class Source(Protocol):
 class Connection:
     """`await Connection(websocket, feed).serve()` until either side ends it."""
 
-    def __init__(self, websocket: WebSocket, source: Source) -> None:
+    def __init__(self, websocket: WebSocket, source: Source, broker: Broker) -> None:
         self._websocket = websocket
         self._source = source
+        self._market = broker.market()
         self._sending = asyncio.Lock()
-        self._instruments: dict[int, Contract] = {}
 
     async def serve(self) -> None:
         """Raises nothing: whatever ends the connection has been told to the client, if it is there."""
         await self._websocket.accept()
         tasks = Tasks()
-        async with self._source.stream() as stream:
+        async with self._source.stream() as stream, self._market:
             sides = {
+                tasks.spawn(self._send_market(), name="market sender", expected=WebSocketDisconnect),
                 tasks.spawn(self._send_events(stream), name="stream sender", expected=WebSocketDisconnect),
                 tasks.spawn(self._read_commands(stream), name="stream reader", expected=WebSocketDisconnect),
             }
@@ -87,7 +89,7 @@ class Connection:
                 if isinstance(item, State):
                     await self._send_state(item)
                 else:
-                    await self._send(Frame.of(item))
+                    await self._send(Frame.of(item, lost={topic.channel for topic in self._market.topics}))
         except StopAsyncIteration:
             await self._close(GOING_AWAY, "the server is stopping")
         except (StreamOverrun, TimeoutError):
@@ -97,6 +99,17 @@ class Connection:
             with suppress(TimeoutError):
                 await self._send_error(error, None)
             await self._close(TRY_AGAIN_LATER, "the journal cannot be read: connect again and resume")
+
+    async def _send_market(self) -> None:
+        try:
+            while not self._market.is_over:
+                await self._market.changed()
+                for topic, item in self._market.take():
+                    data = data_of(item.value)
+                    await self._send(Frame(type="event", channel=topic.channel, ts=_now(), data=data))
+            await asyncio.Event().wait()  # the other side has the last word
+        except TimeoutError:
+            await self._close_slow()
 
     async def _send_state(self, state: State) -> None:
         """In pages, between which others have their turn."""
@@ -160,10 +173,9 @@ class Connection:
         if command.action == "unsubscribe":
             stream.unfollow(*channels.chosen)
             for wanted in channels.instruments():
-                for con_id, contract in list(self._instruments.items()):
-                    if wanted.is_about(contract):
-                        del self._instruments[con_id]
-                        stream.unwatch(con_id)
+                for topic in self._market.topics:
+                    if wanted.is_about(topic.contract):
+                        self._market.unfollow(topic)
             await self._acknowledge(stream, command)
             return
         if command.since is not None:
@@ -173,19 +185,20 @@ class Connection:
             stream.resume(command.since, *channels.chosen)
         else:
             stream.follow(*channels.chosen)
-        await asyncio.gather(*(self._watch(stream, wanted, command.id) for wanted in channels.instruments()))
+        await asyncio.gather(*(self._watch(wanted, command.id) for wanted in channels.instruments()))
 
-    async def _watch(self, stream: EventStream, wanted: InstrumentIn, identity: str | int | None) -> None:
+    async def _watch(self, wanted: InstrumentIn, identity: str | int | None) -> None:
         try:
-            contract = await stream.watch(wanted.query())
-            self._instruments[contract.con_id] = contract
+            await self._market.follow(Subject(channel=Channel.QUOTES, query=wanted.query()))
         except TradeMindError as error:
             about = {"symbol": wanted.symbol, "con_id": wanted.con_id}
             await self._send_error(error, identity, Channel.QUOTES, **about)
 
     async def _acknowledge(self, stream: EventStream, command: CommandIn) -> None:
         chosen = set(command.channels.chosen)
-        follows = stream.follows if command.action == "unsubscribe" else stream.follows | chosen
+        follows = stream.follows | {topic.channel for topic in self._market.topics}
+        if command.action != "unsubscribe":
+            follows |= chosen
         await self._send(Frame(type="ack", id=command.id, ts=_now(), data={"channels": sorted(follows)}))
 
     async def _send_error(

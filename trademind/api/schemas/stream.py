@@ -1,5 +1,6 @@
 """The frames of `/api/stream`, of which docs/session-contract.md tells: OpenAPI knows no WebSockets."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -149,7 +150,7 @@ class ResumedOut(Out):
 Data = OrderOut | ExecutionOut | AccountOut | SessionOut | QuoteOut
 
 
-def data_of(value: Order | Execution | Account | SessionInfo | Quote) -> Data:
+def data_of(value: object) -> Data:
     match value:
         case Order():
             return OrderOut.of(value)
@@ -161,6 +162,8 @@ def data_of(value: Order | Execution | Account | SessionInfo | Quote) -> Data:
             return SessionOut.of(value)
         case Quote():
             return QuoteOut.of(value)
+        case _:
+            raise TypeError(f"nothing is sent of {value!r}")
 
 
 class Frame(Out):
@@ -179,7 +182,10 @@ class Frame(Out):
     data: list[Data] | Data | GapOut | ResumedOut | dict[str, object] | None = None
 
     @classmethod
-    def of(cls, item: Event | Gap | Resumed) -> Self:
+    def of(cls, item: Event | Gap | Resumed, *, lost: Collection[Channel] = ()) -> Self:
+        """Args:
+        lost: Of a `Resumed`: the channels of market data that are followed, of which nobody keeps any.
+        """
         at = time(item.time)
         match item:
             case Event():
@@ -201,6 +207,6 @@ class Frame(Out):
                     gap_since=time(item.gap_since),
                     connection_number=item.connection_number,
                     recovered=list(item.recovered),
-                    lost=list(item.lost),
+                    lost=sorted(lost),
                 )
                 return cls(type="resumed", ts=at, data=resumed)
