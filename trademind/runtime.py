@@ -78,6 +78,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             order_timeout=ibkr.order_timeout,
             heartbeat=ibkr.heartbeat,
             silent_after=ibkr.silent_after,
+            market_data_lines=ibkr.market_data_lines,
             order_ids=OrderIds(settings.data_dir / "order-ids.json"),
             # The limit is IB's; the paper gateway has it unless it is told not to.
             max_requests_per_second=45 if gateway is None or settings.paper.pacing else 0,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
@@ -28,7 +28,9 @@ from trademind.domain import (
     ContractQuery,
     DataSource,
     DataType,
+    Depth,
     Execution,
+    LineUsage,
     Margin,
     OptionParameters,
     Order,
@@ -160,7 +162,12 @@ class MemoryBroker:
         topic = self.topics.get(key)
         if topic is None:
             if subject.channel in (Channel.QUOTES, Channel.DEPTH):
-                topic = LatestTopic(subject.channel, contract, lambda: self.quote_of(contract))
+                is_quote = subject.channel is Channel.QUOTES
+                topic = LatestTopic(
+                    subject.channel,
+                    contract,
+                    lambda: self.quote_of(contract) if is_quote else self.books[contract.con_id],
+                )
             else:
                 topic = SequenceTopic(subject.channel, contract, subject.variant)
             self.topics[key] = topic
@@ -169,6 +176,24 @@ class MemoryBroker:
 
     def release(self, topic: Topic, holder: object) -> None:
         self.holders.discard((topic, holder))
+
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        quotes = [topic for topic in self.topics.values() if topic.channel is Channel.QUOTES]
+        held = {topic for topic, _ in self.holders}
+        return (
+            LineUsage(
+                channel=Channel.QUOTES,
+                limit=90,
+                used=len(quotes),
+                held=sum(topic in held for topic in quotes),
+            ),
+        )
+
+    def tick(self, contract: Contract, **prices: Any) -> None:
+        """The quote of `contract` has changed."""
+        self.quote.update(prices)
+        if (topic := self.topics.get((Channel.QUOTES, contract.con_id, ""))) is not None:
+            cast(LatestTopic, topic).touch()
 
     def quote_of(self, contract: Contract) -> Quote:
         return Quote(contract=contract, as_of=NOW, data_type=DataType.LIVE, **self.quote)
@@ -198,6 +223,7 @@ class MemoryBroker:
     orders: list[Order] = field(default_factory=list)
     executions: tuple[Execution, ...] = ()
     bars: tuple[Bar, ...] = ()
+    books: dict[int, Depth] = field(default_factory=dict)
     quote: dict[str, Any] = field(default_factory=dict)
     bar_requests: list[BarRequest] = field(default_factory=list)
     queries: list[ContractQuery] = field(default_factory=list)
@@ -380,6 +406,9 @@ class MemoryBroker:
         return ()
 
     def _find(self, query: ContractQuery) -> Contract:
+        for contract in LISTED.values():
+            if contract.con_id == query.con_id:
+                return contract
         if query.symbol not in LISTED:
             raise ContractNotFound(f"no contract for {query.symbol!r}", ib_code=200)
         return LISTED[query.symbol]

@@ -25,11 +25,13 @@ from tests.brokers.test_faults import until
 from tests.brokers.test_races import OPEN_ORDER, ORDER_STATUS, begin, hold_up
 from tests.proxy import Proxy, withhold
 from trademind import IBKRBroker
+from trademind.api.market_frames import market_text
 from trademind.api.streaming import LAST_WORDS, PAGE, SEND_WITHIN, Connection
 from trademind.brokers.base import Broker
 from trademind.domain import Channel, SessionState
 from trademind.errors import OrderOutcomeUnknown
 from trademind.gateway.server import PaperGatewayServer
+from trademind.market.hub import Hub
 
 Frame = dict[str, Any]
 
@@ -100,7 +102,7 @@ def broker() -> MemoryBroker:
 
 @asynccontextmanager
 async def served(socket: Socket, broker: Broker) -> AsyncIterator["asyncio.Task[None]"]:
-    serving = begin(Connection(cast(WebSocket, socket), broker).serve())
+    serving = begin(Connection(cast(WebSocket, socket), broker, Hub(broker, market_text)).serve())
     try:
         yield serving
     finally:

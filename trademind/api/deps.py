@@ -17,6 +17,7 @@ from trademind.brokers.base import Broker
 from trademind.domain import SessionInfo, SessionState
 from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
+from trademind.market.hub import Hub
 from trademind.settings import Settings
 from trademind.trading.audit import Caller
 from trademind.trading.entry import OrderEntry
@@ -62,6 +63,10 @@ async def _feed(connection: HTTPConnection) -> Source:
     return _state(connection)["runtime"].feed
 
 
+async def _hub(connection: HTTPConnection) -> Hub:
+    return _state(connection)["hub"]
+
+
 async def _settings(connection: HTTPConnection) -> Settings:
     return _state(connection)["runtime"].settings
 
@@ -80,6 +85,7 @@ OrderEntryDep = Annotated[OrderEntry, Depends(_order_entry)]
 TargetsDep = Annotated[Targets, Depends(_targets)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 FeedDep = Annotated[Source, Depends(_feed)]
+HubDep = Annotated[Hub, Depends(_hub)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 WatchDep = Annotated[LoopWatch, Depends(_watch)]

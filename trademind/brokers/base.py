@@ -19,6 +19,7 @@ from trademind.domain import (
     ContractMatch,
     ContractQuery,
     Execution,
+    LineUsage,
     OptionParameters,
     Order,
     OrderChange,
@@ -80,6 +81,10 @@ class Broker(Protocol):
 
     def market(self, *subjects: Subject) -> MarketStream[Any]:
         """A stream of market data: of these subjects and what it is told to follow. Close it after use."""
+        ...
+
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        """What IB grants of each kind of market data, and how much of it is taken. Always answers."""
         ...
 
     async def get_account(self) -> Account:

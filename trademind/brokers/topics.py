@@ -226,6 +226,9 @@ class MarketStream(Generic[T]):
         """What is followed."""
         return tuple(self._read_up_to)
 
+    def follows(self, topic: Topic) -> bool:
+        return topic in self._read_up_to
+
     def take(self) -> list[tuple[Topic, Item]]:
         """Everything that has come since it was last taken, without waiting."""
         self._changed.clear()

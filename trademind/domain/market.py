@@ -163,6 +163,18 @@ class Missed:
     ib_code: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineUsage:
+    """What IB grants of one kind of market data, and how much of it is taken."""
+
+    channel: Channel
+    limit: int
+    used: int
+    """Subscribed at IB."""
+    held: int
+    """Of these, followed by somebody: they make no room for others."""
+
+
 BAR_SIZES = (
     "1 secs", "5 secs", "10 secs", "15 secs", "30 secs",
     "1 min", "2 mins", "3 mins", "5 mins", "10 mins", "15 mins", "20 mins", "30 mins",

@@ -1,24 +1,36 @@
-"""Market data: quotes and historical bars."""
+"""Market data: quotes, order books, lines and historical bars."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, Field
 
 from trademind.api.bars import BarWindow
-from trademind.api.deps import BrokerDep
+from trademind.api.deps import BrokerDep, HubDep
 from trademind.api.paging import Limit, PageToken
 from trademind.api.schemas.base import In
-from trademind.api.schemas.market import BarOut, BarsPage, QuoteOut, QuotesOut
+from trademind.api.schemas.market import (
+    AllLinesOut,
+    BarOut,
+    BarsPage,
+    DepthOut,
+    LinesOut,
+    QuoteOut,
+    QuotesOut,
+)
 from trademind.api.schemas.problem import problems
-from trademind.domain import ContractQuery, SecType
+from trademind.domain import Channel, ContractQuery, Depth, SecType, Subject
 from trademind.errors import Invalid
 
 router = APIRouter(prefix="/api/market", tags=["market"])
 
 MAX_SYMBOLS = 50
 """In one request. Each takes one of the account's market data lines, of which IB gives about 100."""
+
+
+DEPTH_WAIT = 3.0
+"""Seconds in which a book that is asked for has to come: IB sends the first rows within one."""
 
 
 class _Instrument(In):
@@ -59,6 +71,28 @@ async def quotes(broker: BrokerDep, wanted: Annotated[QuoteFilter, Query()]) -> 
         raise Invalid([("symbols", "one of them is empty")])
     found = await broker.get_quotes([wanted.contract(symbol) for symbol in symbols])
     return QuotesOut(quotes=[QuoteOut.of(quote) for quote in found])
+
+
+@router.get("/depth/{con_id}", responses=problems(404, 422, 429, 502, 503, 504))
+async def depth(hub: HubDep, con_id: Annotated[int, Path(ge=1, lt=2**31)]) -> DepthOut:
+    """The order book of one instrument as it is now. One that nobody follows is subscribed to for the answer;
+    what has not come within three seconds is not in it."""
+    subject = Subject(channel=Channel.DEPTH, query=ContractQuery(con_id=con_id, exchange="SMART"))
+    return DepthOut.of(await hub.first(subject, _has_come, within=DEPTH_WAIT))
+
+
+def _has_come(depth: Depth) -> bool:
+    return depth.as_of is not None
+
+
+@router.get("/lines")
+async def lines(broker: BrokerDep) -> AllLinesOut:
+    """What IB grants the login of each kind of market data, and how much of it is taken."""
+    usage = [
+        LinesOut(channel=each.channel, limit=each.limit, used=each.used, held=each.held)
+        for each in broker.line_usage()
+    ]
+    return AllLinesOut(lines=usage)
 
 
 @router.get("/bars", responses=problems(404, 409, 422, 429, 502, 503, 504))

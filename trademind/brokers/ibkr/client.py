@@ -25,6 +25,7 @@ from trademind.domain import (
     ContractMatch,
     ContractQuery,
     Execution,
+    LineUsage,
     OptionParameters,
     Order,
     OrderChange,
@@ -65,6 +66,7 @@ class IBKRBroker:
         settle_after: Seconds after which, on a new connection, an order that was not answered and is not
             listed counts as never sent.
         max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history.
+        market_data_lines: How many of the login's lines quotes may take.
         order_ids: Where the order ids that were used are remembered; by default for the life of this object.
     """
 
@@ -84,6 +86,7 @@ class IBKRBroker:
         silent_after: float = 15.0,
         settle_after: float = 5.0,
         max_requests_per_second: int = 45,
+        market_data_lines: int = MAX_LINES,
         order_ids: OrderIds | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -116,7 +119,7 @@ class IBKRBroker:
             },
         )
         self._contracts = Contracts(self._session)
-        self._quotes = Quotes(self._session, self._contracts, clock)
+        self._quotes = Quotes(self._session, self._contracts, clock, max_lines=market_data_lines)
         self._market = MarketStreams(self._quotes)
         self._history = History(self._session, is_paced=max_requests_per_second > 0)
         self._orders = Orders(
@@ -316,6 +319,9 @@ class IBKRBroker:
 
     def market(self, *subjects: Subject) -> MarketStream[Any]:
         return self._market.open(*subjects)
+
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        return (self._quotes.usage(),)
 
     def quotes(self, *instruments: str | ContractQuery) -> MarketStream[Quote]:
         """The quotes of some instruments, as they change: `async for quote in broker.quotes("AAPL")`."""

@@ -23,7 +23,7 @@ from trademind.brokers.ibkr.pacing import Priority, Turn
 from trademind.brokers.ibkr.session import Session
 from trademind.brokers.topics import LatestTopic, Topic
 from trademind.clock import Clock
-from trademind.domain import Channel, Contract, Notice, Quote, Subject
+from trademind.domain import Channel, Contract, LineUsage, Notice, Quote, Subject
 from trademind.errors import CompetingSession, TooManySubscriptions, TradeMindError, Unavailable
 
 MAX_LINES: Final = 90
@@ -85,10 +85,18 @@ class _Line:
 class Quotes:
     """The quote desk. `session` gives a session that is ready, or raises what there is to say instead."""
 
-    def __init__(self, session: Callable[[], Session], contracts: Contracts, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: Callable[[], Session],
+        contracts: Contracts,
+        clock: Clock,
+        *,
+        max_lines: int = MAX_LINES,
+    ) -> None:
         self._session = session
         self._contracts = contracts
         self._clock = clock
+        self._max_lines = max_lines
         self._lines: OrderedDict[int, _Line] = OrderedDict()
         """By con id, the one asked for longest ago first."""
         self._by_req_id: dict[int, _Line] = {}
@@ -149,6 +157,11 @@ class Quotes:
         if (line := self._lines.get(topic.contract.con_id)) is not None:
             line.holders.discard(holder)
 
+    def usage(self) -> LineUsage:
+        """As `Broker.line_usage`, of quotes."""
+        held = sum(bool(line.holders) for line in self._lines.values())
+        return LineUsage(channel=Channel.QUOTES, limit=self._max_lines, used=len(self._lines), held=held)
+
     def _quote(self, line: _Line) -> Quote:
         is_stale = self._is_stale or line.is_in_doubt or line.error is not None
         return convert.to_quote(
@@ -167,11 +180,12 @@ class Quotes:
                 self._renew(session, [line])
             self._lines.move_to_end(contract.con_id)
             return self._lines[contract.con_id]
-        if len(self._lines) >= MAX_LINES:
+        if len(self._lines) >= self._max_lines:
             unused = next((o for o in self._lines.values() if not o.waiting and not o.holders), None)
             if unused is None:
                 raise TooManySubscriptions(
-                    f"all {MAX_LINES} market data lines are in use; ask again when a stream has let one go",
+                    f"all {self._max_lines} market data lines are in use; ask again when a stream has let "
+                    "one go",
                     retry_after=5,
                 )
             self._drop(session, unused)

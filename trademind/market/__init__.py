@@ -1,0 +1,1 @@
+"""Market data beyond the broker: the quote hub, which serves many clients at once."""
