@@ -5,16 +5,17 @@ Quotes, order books and bars have the fields of the REST answers; orjson writes 
 their pydantic models, which say the same (a test compares the two).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Final
 
 import orjson
 
 from trademind.api.schemas.base import number, time
 from trademind.api.schemas.market import bar_fields, depth_fields, quote_fields
-from trademind.domain import Channel, Depth, LiveBar, Missed, Quote, Tick
-from trademind.market.hub import Batch, HubClient
+from trademind.brokers.topics import Batch, Item
+from trademind.domain import LATEST_VALUE, Channel, Depth, LiveBar, Missed, Quote, Tick
 
 MAX_VALUES: Final = 500
 """Values in a frame: some 200 kB of quotes."""
@@ -72,35 +73,35 @@ def _tick_fields(tick: Tick) -> dict[str, Any]:
     }
 
 
-def single_frames(client: HubClient, batch: Batch) -> Iterator[str]:
-    """A frame for each value. What is no longer followed when its frame's turn comes is left out."""
-    for topic, item in batch:
-        if client.follows(topic):
+def single_frames(batch: Batch, write: Callable[[object], str]) -> Iterator[str]:
+    """A frame for each value."""
+    for channel, items in batch.items():
+        for item in items:
             kind = "gap" if isinstance(item.value, Missed) else "event"
-            yield _frame(kind, topic.channel, client.text(item))
+            yield _frame(kind, channel, item.text(write))
 
 
-def joined_frames(client: HubClient, batch: Batch) -> Iterator[str]:
+def joined_frames(batch: Batch, write: Callable[[object], str]) -> Iterator[str]:
     """A frame for each channel, with a list of values. Where some were missed, the list ends and a gap comes
     in between."""
-    by_channel: dict[Channel, Batch] = {}
-    for each in batch:
-        by_channel.setdefault(each[0].channel, []).append(each)
-    for channel, values in by_channel.items():
-        texts: list[str] = []
-        for topic, item in values:
-            if not client.follows(topic):
-                continue
-            is_gap = isinstance(item.value, Missed)
-            if texts and (is_gap or len(texts) == MAX_VALUES):
-                yield _frame("event", channel, f"[{','.join(texts)}]")
-                texts = []
+    for channel, items in batch.items():
+        for is_gap, some in _runs(channel, items):
+            texts = [item.text(write) for item in some]
             if is_gap:
-                yield _frame("gap", channel, client.text(item))
+                yield from (_frame("gap", channel, text) for text in texts)
             else:
-                texts.append(client.text(item))
-        if texts:
-            yield _frame("event", channel, f"[{','.join(texts)}]")
+                yield _frame("event", channel, f"[{','.join(texts)}]")
+
+
+def _runs(channel: Channel, items: list[Item]) -> Iterator[tuple[bool, list[Item]]]:
+    """What belongs into a frame each, and whether it was missed."""
+    if channel in LATEST_VALUE and len(items) <= MAX_VALUES:
+        yield False, items
+        return
+    for is_gap, run in groupby(items, lambda item: isinstance(item.value, Missed)):
+        rest = list(run)
+        for begin in range(0, len(rest), MAX_VALUES):
+            yield is_gap, rest[begin : begin + MAX_VALUES]
 
 
 def _frame(kind: str, channel: Channel, data: str) -> str:

@@ -60,6 +60,8 @@ class Connection:
         self._market = hub.open()
         self._interval_ms: int | None = None
         """As the client has set it; each value is a frame of its own as long as it has not."""
+        self._flushing = asyncio.Lock()
+        """Held while a batch is sent: what is unfollowed meanwhile is acknowledged after it."""
         self._sending = asyncio.Lock()
         self._sent_at = asyncio.get_running_loop().time()
 
@@ -112,11 +114,12 @@ class Connection:
     async def _send_market(self) -> None:
         try:
             while batch := await self._market.flush():
-                write = single_frames if self._interval_ms is None else joined_frames
-                for number, text in enumerate(write(self._market, batch), 1):
-                    await self._send_text(text)
-                    if number % FRAMES_IN_A_ROW == 0:
-                        await self._market.turn()
+                async with self._flushing:
+                    frames = single_frames if self._interval_ms is None else joined_frames
+                    for number, text in enumerate(frames(batch, self._market.write), 1):
+                        await self._send_text(text)
+                        if number % FRAMES_IN_A_ROW == 0:
+                            await self._market.turn()
             await asyncio.Event().wait()  # the other side has the last word
         except TimeoutError:
             await self._close_slow()
@@ -185,18 +188,20 @@ class Connection:
         channels = command.channels
         if command.action == "unsubscribe":
             stream.unfollow(*channels.chosen)
-            for wanted in channels.market:
-                for topic in self._market.topics:
-                    if wanted.is_about(topic):
-                        self._market.unfollow(topic)
-            await self._acknowledge(stream, command)
+            async with self._flushing:
+                for wanted in channels.market:
+                    for topic in self._market.topics:
+                        if wanted.is_about(topic):
+                            self._market.unfollow(topic)
+                await self._acknowledge(stream, command)
             return
         if command.since is not None:
             stream.check_known(command.since)
-        if command.interval_ms is not None:
-            self._interval_ms = command.interval_ms
-            self._market.interval = command.interval_ms / 1000
-        await self._acknowledge(stream, command)
+        async with self._flushing:
+            if command.interval_ms is not None:
+                self._interval_ms = command.interval_ms
+                self._market.interval = command.interval_ms / 1000
+            await self._acknowledge(stream, command)
         if command.since is not None:
             stream.resume(command.since, *channels.chosen)
         else:

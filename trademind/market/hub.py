@@ -20,15 +20,13 @@ from typing import Any, Final, Self
 from weakref import WeakSet
 
 from trademind.brokers.base import Broker
-from trademind.brokers.topics import Item, MarketStream, Topic
+from trademind.brokers.topics import Batch, MarketStream, Topic
 from trademind.domain import Subject
 
 MAX_INTERVAL: Final = 1.0
 """Seconds between two flushes of a client at most; beyond that one would rather ask now and then."""
 GOLDEN: Final = 0.6180339887498949
 """Multiples of it, as far as they go beyond whole numbers, lie as evenly as any, however many there are."""
-
-Batch = list[tuple[Topic, Item]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +66,8 @@ class Hub:
         self._clients.add(client)
         return client
 
-    def text(self, item: Item) -> str:
-        """A value as it is sent, written when it is asked for first."""
-        return item.text(self._write)
-
-    def _write(self, value: object) -> str:
+    def write(self, value: object) -> str:
+        """What `Item.text` is to call: a value as it is sent."""
         self._encoded += 1
         return self._encode(value)
 
@@ -83,7 +78,7 @@ class Hub:
     def count(self, batch: Batch) -> None:
         """A batch is on its way to its client."""
         self._flushes += 1
-        self._delivered += len(batch)
+        self._delivered += sum(map(len, batch.values()))
 
     def discard(self, client: "HubClient") -> None:
         self._clients.discard(client)
@@ -110,7 +105,7 @@ class Hub:
             try:
                 async with asyncio.timeout(within):
                     while not stream.is_over:
-                        for _, item in stream.take():
+                        for item in stream.take().get(subject.channel, ()):
                             value = item.value
                             if is_enough(value):
                                 return value
@@ -150,12 +145,9 @@ class HubClient:
         """What is followed."""
         return self._stream.topics
 
-    def follows(self, topic: Topic) -> bool:
-        return self._stream.follows(topic)
-
-    def text(self, item: Item) -> str:
-        """A value as it is sent, written once for all who are sent it."""
-        return self._hub.text(item)
+    def write(self, value: object) -> str:
+        """As `Hub.write`."""
+        return self._hub.write(value)
 
     async def turn(self) -> None:
         """Let all others have theirs before one goes on."""
@@ -172,7 +164,7 @@ class HubClient:
                 self._hub.count(batch)
                 return batch
             await self._stream.changed()
-        return []
+        return {}
 
     def _until_due(self) -> float:
         now = asyncio.get_running_loop().time()
