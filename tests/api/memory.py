@@ -31,7 +31,9 @@ from trademind.domain import (
     Depth,
     Execution,
     LineUsage,
+    LiveBar,
     Margin,
+    Missed,
     OptionParameters,
     Order,
     OrderChange,
@@ -46,6 +48,7 @@ from trademind.domain import (
     SessionInfo,
     SessionState,
     Subject,
+    Tick,
 )
 from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, OrderNotWorking
 from trademind.journal import Journal, open_journal
@@ -194,6 +197,29 @@ class MemoryBroker:
         self.quote.update(prices)
         if (topic := self.topics.get((Channel.QUOTES, contract.con_id, ""))) is not None:
             cast(LatestTopic, topic).touch()
+
+    def show(self, book: Depth) -> None:
+        """That is how an order book stands now."""
+        self.books[book.contract.con_id] = book
+        if (topic := self.topics.get((Channel.DEPTH, book.contract.con_id, ""))) is not None:
+            cast(LatestTopic, topic).touch()
+
+    def add(self, value: Tick | LiveBar | Missed) -> None:
+        """A tick or a bar has come, or one is known to be missing."""
+        match value:
+            case Tick():
+                channel, variants = Channel.TICKS, {value.tick_type.value}
+            case LiveBar():
+                channel, variants = Channel.BARS, {value.what_to_show}
+            case Missed():
+                channel, variants = value.channel, set()
+        for topic in self.topics.values():
+            if (
+                isinstance(topic, SequenceTopic)
+                and (topic.channel, topic.contract) == (channel, value.contract)
+                and (not variants or topic.variant in variants)
+            ):
+                topic.add(value)
 
     def quote_of(self, contract: Contract) -> Quote:
         return Quote(contract=contract, as_of=NOW, data_type=DataType.LIVE, **self.quote)

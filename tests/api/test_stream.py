@@ -657,8 +657,8 @@ def greeting(port: int) -> bytes:
 def masked(text: str) -> bytes:
     """A frame as a client sends it, by a mask of zeros."""
     data = text.encode()
-    assert len(data) < 126
-    return bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return b"\x81" + size + bytes(4) + data
 
 
 class Deaf:
@@ -671,12 +671,16 @@ class Deaf:
         self.socket.setblocking(False)
         self.port = port
 
-    async def subscribe(self) -> None:
+    async def greet(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self.socket, greeting(self.port))
         heard = b""
         while not heard.endswith(b"\r\n\r\n"):
             heard += await loop.sock_recv(self.socket, 1)
+
+    async def subscribe(self) -> None:
+        await self.greet()
+        loop = asyncio.get_running_loop()
         await loop.sock_sendall(self.socket, masked('{"action": "subscribe", "channels": {"orders": true}}'))
 
     async def read_farewell(self) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import select
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from typing import Final
 
 import orjson
@@ -88,16 +89,17 @@ def _masked(data: bytes, opcode: int = 0x81) -> bytes:
 
 def measure(port: int, clients: int, seconds: float, warm_up: float, subscription: str) -> dict[str, float]:
     """See the module."""
-    poll = select.epoll()
     by_fd: dict[int, StreamClient] = {}
-    for _ in range(clients):
-        client = StreamClient(port, subscription.encode())
-        by_fd[client.socket.fileno()] = client
-        poll.register(client.socket.fileno(), select.EPOLLIN)
-    _read(poll, by_fd, warm_up)
-    began = time.monotonic()
-    values, ages = _read(poll, by_fd, seconds)
-    elapsed = time.monotonic() - began
+    with select.epoll() as poll, ExitStack() as stack:
+        for _ in range(clients):
+            client = StreamClient(port, subscription.encode())
+            stack.enter_context(client.socket)
+            by_fd[client.socket.fileno()] = client
+            poll.register(client.socket.fileno(), select.EPOLLIN)
+        _read(poll, by_fd, warm_up)
+        began = time.monotonic()
+        values, ages = _read(poll, by_fd, seconds)
+        elapsed = time.monotonic() - began
     return {
         "values_per_second": values / elapsed,
         "p50": quantile(ages, 0.5) if ages else 0.0,
