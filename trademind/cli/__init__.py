@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import trademind
-from trademind.cli import doctor, gateway, journal, market, orders, portfolio, risk, server
+from trademind.cli import doctor, gateway, journal, live, market, orders, portfolio, risk, server
 from trademind.cli.output import EXIT_CODES
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command()(risk.halt)
 app.command()(risk.resume)
 app.command()(market.quote)
 app.command()(market.bars)
+app.command()(live.watch)
 app.command()(doctor.doctor)
 
 

@@ -6,6 +6,7 @@ import typer
 
 from trademind.cli.client import Server, Url
 from trademind.cli.output import Json, print_json, print_table, reporting
+from trademind.cli.plot import print_plot
 
 SecType = Annotated[str, typer.Option(help="IB's security type: STK, CASH, …")]
 Currency = Annotated[str, typer.Option()]
@@ -65,6 +66,7 @@ def bars(
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the oldest first.")] = 500,
     sec_type: SecType = "STK",
     currency: Currency = "USD",
+    plotted: Annotated[bool, typer.Option("--plot", help="Draw them as candles.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +86,9 @@ def bars(
         )
         if as_json:
             print_json(found)
+            return
+        if plotted:
+            print_plot(found["bars"], title=f"{found['symbol']} {found['bar_size']}")
             return
         rows = [
             (
