@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 import httpx
 
-from tests.bench import engine, load, orders, session, start, ticks, wire_orders
+from tests.bench import engine, fanout, load, orders, session, start, ticks, wire_orders
 from tests.bench.load import quantile
 from tests.processes import free_port, running
 
@@ -179,6 +179,7 @@ async def main() -> None:
     await orders_over_the_wire()
     start_to_first_answer()
     market_data()
+    await fanout.table(IS_QUICK)
 
 
 if __name__ == "__main__":

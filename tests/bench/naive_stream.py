@@ -34,7 +34,7 @@ def create_app(gateway_port: int, lines: int) -> FastAPI:
         while True:
             data = await ticks.get()
             for client in list(clients):
-                with suppress(RuntimeError):
+                with suppress(RuntimeError, WebSocketDisconnect):
                     await client.send_json({"type": "event", "channel": "quotes", "data": data})
 
     @asynccontextmanager
