@@ -82,7 +82,7 @@ def parsed(text: str) -> Any:
 
 @given(QUOTES)
 def test_a_quote_is_written_as_the_rest_answer_has_it(quote: Quote) -> None:
-    """Seen to fail with a number that is none left in, and with a field left out of one of the two."""
+    """Seen to fail with a field that only one of the two has."""
     check_same(quote, QuoteOut.of(quote))
     missing = {name for name in ("bid", "ask", "last") if parsed(market_text(quote))[name] is None}
     assert set(QuoteOut.of(quote).missing) == missing

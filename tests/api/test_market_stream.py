@@ -194,24 +194,6 @@ async def test_an_error_names_its_channel(client: Client) -> None:
     assert error["data"]["code"] == "contract_not_found"
 
 
-async def test_nothing_of_an_instrument_comes_after_it_was_let_go(served: Served, client: Client) -> None:
-    """Also where a batch is under way. Seen to fail with an acknowledgement that does not wait for it."""
-    for _ in range(20):
-        await ask(client, interval_ms=0, channels={"quotes": ["AAPL", "MSFT"], "depth": ["AAPL"]})
-        for number in range(20):
-            served.broker.tick(AAPL, last=float(number))
-            served.broker.show(BOOK)
-            await asyncio.sleep(0)
-        channels = {"quotes": ["AAPL"], "depth": ["AAPL"]}
-        await client.say({"action": "unsubscribe", "id": "out", "channels": channels})
-        while (await client.hear()).get("id") != "out":
-            pass
-        served.broker.tick(AAPL, last=1.0)
-        frames = await client.hear_all()
-        told = {quote["symbol"] for frame in frames for quote in frame["data"]}
-        assert told <= {"MSFT"}
-
-
 async def test_market_data_is_a_sign_of_life(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats are for silence. Seen to fail with a heartbeat by the clock of events alone."""
     monkeypatch.setattr(streaming, "HEARTBEAT", 0.3)
