@@ -181,15 +181,14 @@ class MemoryBroker:
         self.holders.discard((topic, holder))
 
     def line_usage(self) -> tuple[LineUsage, ...]:
-        quotes = [topic for topic in self.topics.values() if topic.channel is Channel.QUOTES]
-        held = {topic for topic, _ in self.holders}
-        return (
+        return tuple(
             LineUsage(
-                channel=Channel.QUOTES,
-                limit=90,
-                used=len(quotes),
-                held=sum(topic in held for topic in quotes),
-            ),
+                channel=channel,
+                limit=3,
+                used=sum(topic.channel is channel for topic in self.topics.values()),
+                held=len({topic for topic, _ in self.holders if topic.channel is channel}),
+            )
+            for channel in (Channel.QUOTES, Channel.DEPTH, Channel.BARS, Channel.TICKS)
         )
 
     def tick(self, contract: Contract, **prices: Any) -> None:

@@ -233,7 +233,8 @@ async def test_lines_and_what_the_stream_costs_are_told(served: Served, client: 
     await ask(client, channels={"quotes": ["AAPL", "MSFT"]})
     await client.hear_kinds("event", "event")
     lines = (await served.get("/api/market/lines"))["lines"]
-    assert lines == [{"channel": "quotes", "limit": 90, "used": 2, "held": 2}]
+    assert [line["channel"] for line in lines] == ["quotes", "depth", "bars", "ticks"]
+    assert lines[0] == {"channel": "quotes", "limit": 3, "used": 2, "held": 2}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.port}") as http:
         metrics = (await http.get("/metrics")).text.splitlines()
     assert 'trademind_market_lines{channel="quotes",which="used"} 2.0' in metrics
