@@ -187,6 +187,7 @@ async def table(is_quick: bool) -> None:
                 ["tests.bench.naive_stream", str(port), str(gateway_port), str(LINES)], port, "/readyz"
             ) as server:
                 _print("naive", await row(port, server.pid, clients, seconds, with_orders=False))
+                server.kill()  # with a queue full of ticks it does not come to hear of a signal
         for clients in counts:
             port = free_port()
             with running(
