@@ -98,21 +98,21 @@ class Row:
 
 async def row(port: int, pid: int, clients: int, seconds: float, *, with_orders: bool) -> Row:
     """Have so many clients listen to the server `pid`."""
-    memory, subscription = _resident(pid), _subscription()
-    began, cpu = time.monotonic(), _cpu_seconds(pid)
+    memory = _resident(pid)
     listening = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.stream_clients",
-        str(port), str(clients), str(seconds), str(WARM_UP), subscription,
+        str(port), str(clients), str(seconds), str(WARM_UP), _subscription(),
         stdout=subprocess.PIPE,
     )  # fmt: skip
+    assert listening.stdout is not None
     took: list[float] = []
     try:
-        await asyncio.sleep(WARM_UP)
+        await listening.stdout.readline()  # all are there
         began, cpu = time.monotonic(), _cpu_seconds(pid)
         if with_orders:
-            took = await _orders(port, seconds / 2)
+            took = await _orders(port, seconds * 0.8)
         else:
-            await asyncio.sleep(seconds / 2)
+            await asyncio.sleep(seconds * 0.8)
         used = (_cpu_seconds(pid) - cpu) / (time.monotonic() - began)
         grown = _resident(pid) - memory
         out, _ = await listening.communicate()
