@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
@@ -28,9 +28,12 @@ from trademind.domain import (
     ContractQuery,
     DataSource,
     DataType,
+    Depth,
     Execution,
     LineUsage,
+    LiveBar,
     Margin,
+    Missed,
     OptionParameters,
     Order,
     OrderChange,
@@ -48,6 +51,7 @@ from trademind.domain import (
     SessionInfo,
     SessionState,
     Subject,
+    Tick,
 )
 from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, OrderNotWorking
 from trademind.journal import Journal, open_journal
@@ -159,6 +163,28 @@ class MemoryBroker:
     def market(self, *subjects: Subject) -> MarketStream[Any]:
         return self.market_streams.open(*subjects)
 
+    async def hold(self, subject: Subject, holder: object) -> Topic:
+        self._answer()
+        contract = self._find(subject.query)
+        key = (subject.channel, contract.con_id, subject.variant)
+        topic = self.topics.get(key)
+        if topic is None:
+            if subject.channel in (Channel.QUOTES, Channel.DEPTH):
+                is_quote = subject.channel is Channel.QUOTES
+                topic = LatestTopic(
+                    subject.channel,
+                    contract,
+                    lambda: self.quote_of(contract) if is_quote else self.books[contract.con_id],
+                )
+            else:
+                topic = SequenceTopic(subject.channel, contract, subject.variant)
+            self.topics[key] = topic
+        self.holders.add((topic, holder))
+        return topic
+
+    def release(self, topic: Topic, holder: object) -> None:
+        self.holders.discard((topic, holder))
+
     def line_usage(self) -> tuple[LineUsage, ...]:
         return tuple(
             LineUsage(
@@ -170,22 +196,34 @@ class MemoryBroker:
             for channel in (Channel.QUOTES, Channel.DEPTH, Channel.BARS, Channel.TICKS)
         )
 
-    async def hold(self, subject: Subject, holder: object) -> Topic:
-        self._answer()
-        contract = self._find(subject.query)
-        key = (subject.channel, contract.con_id, subject.variant)
-        topic = self.topics.get(key)
-        if topic is None:
-            if subject.channel in (Channel.QUOTES, Channel.DEPTH):
-                topic = LatestTopic(subject.channel, contract, lambda: self.quote_of(contract))
-            else:
-                topic = SequenceTopic(subject.channel, contract, subject.variant)
-            self.topics[key] = topic
-        self.holders.add((topic, holder))
-        return topic
+    def tick(self, contract: Contract, **prices: Any) -> None:
+        """The quote of `contract` has changed."""
+        self.quote.update(prices)
+        if (topic := self.topics.get((Channel.QUOTES, contract.con_id, ""))) is not None:
+            cast(LatestTopic, topic).touch()
 
-    def release(self, topic: Topic, holder: object) -> None:
-        self.holders.discard((topic, holder))
+    def show(self, book: Depth) -> None:
+        """That is how an order book stands now."""
+        self.books[book.contract.con_id] = book
+        if (topic := self.topics.get((Channel.DEPTH, book.contract.con_id, ""))) is not None:
+            cast(LatestTopic, topic).touch()
+
+    def add(self, value: Tick | LiveBar | Missed) -> None:
+        """A tick or a bar has come, or one is known to be missing."""
+        match value:
+            case Tick():
+                channel, variants = Channel.TICKS, {value.tick_type.value}
+            case LiveBar():
+                channel, variants = Channel.BARS, {value.what_to_show}
+            case Missed():
+                channel, variants = value.channel, set()
+        for topic in self.topics.values():
+            if (
+                isinstance(topic, SequenceTopic)
+                and (topic.channel, topic.contract) == (channel, value.contract)
+                and (not variants or topic.variant in variants)
+            ):
+                topic.add(value)
 
     def quote_of(self, contract: Contract) -> Quote:
         return Quote(contract=contract, as_of=NOW, data_type=DataType.LIVE, **self.quote)
@@ -215,6 +253,7 @@ class MemoryBroker:
     orders: list[Order] = field(default_factory=list)
     executions: tuple[Execution, ...] = ()
     bars: tuple[Bar, ...] = ()
+    books: dict[int, Depth] = field(default_factory=dict)
     quote: dict[str, Any] = field(default_factory=dict)
     bar_requests: list[BarRequest] = field(default_factory=list)
     queries: list[ContractQuery] = field(default_factory=list)
@@ -417,6 +456,9 @@ class MemoryBroker:
         return ()
 
     def _find(self, query: ContractQuery) -> Contract:
+        for contract in LISTED.values():
+            if contract.con_id == query.con_id:
+                return contract
         if query.symbol not in LISTED:
             raise ContractNotFound(f"no contract for {query.symbol!r}", ib_code=200)
         return LISTED[query.symbol]

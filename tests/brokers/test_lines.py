@@ -95,7 +95,7 @@ async def opened(broker: IBKRBroker, *subjects: Subject) -> MarketStream[Any]:
 
 
 def values(stream: MarketStream[Any]) -> list[Any]:
-    return [item.value for _, item in stream.take()]
+    return [item.value for items in stream.take().values() for item in items]
 
 
 # What each kind brings ---------------------------------------------------------------------------
@@ -341,10 +341,9 @@ async def test_when_all_lines_are_held_the_next_is_refused_and_told_by_what(
         assert not {309, 10190} & set(stage.timeline.told)
 
 
-async def test_bars_and_quotes_share_their_lines(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bars_and_quotes_share_their_lines(stage: Stage) -> None:
     """Seen to fail with a limit for each of them."""
-    monkeypatch.setattr(line_limits, "MAX_LINES", 3)
-    broker = await stage.connect()
+    broker = await stage.connect(market_data_lines=3)
     await broker.get_quotes([AAPL, MSFT])
     bars = [await opened(broker, of(Channel.BARS, query)) for query in (AAPL, MSFT)]
     assert [lines_at(stage, each) for each in (Channel.QUOTES, Channel.BARS)] == [["MSFT"], ["AAPL", "MSFT"]]

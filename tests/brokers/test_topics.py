@@ -102,7 +102,7 @@ async def streams(source: Source) -> MarketStreams:
 
 
 def values(stream: MarketStream[Any]) -> list[Any]:
-    return [item.value for _, item in stream.take()]
+    return [item.value for items in stream.take().values() for item in items]
 
 
 async def reads(stream: MarketStream[Any]) -> list[Any]:
@@ -150,9 +150,9 @@ async def test_a_value_is_made_and_written_once_for_all(source: Source, streams:
     source.topics[APPLE], source.counts[topic] = topic, 0
     async with streams.open(APPLE) as one, streams.open(APPLE) as other:
         source.change(APPLE)
-        (of_one,), (of_other,) = one.take(), other.take()
+        (((of_one,),), ((of_other,),)) = one.take().values(), other.take().values()
         assert (of_one, len(readings)) == (of_other, 1)
-        written = [item.text(lambda value: f"{value}") for _, item in (of_one, of_other)]
+        written = [item.text(lambda value: f"{value}") for item in (of_one, of_other)]
         assert written[0] is written[1]
 
 
@@ -424,9 +424,10 @@ class Reader:
             await asyncio.wait({reader})
 
     def take(self) -> None:
-        for topic, item in self.stream.take():
-            (of,) = (each for each in self.told if self.source.topic(each) is topic)
-            self.is_told(item.value, [of])
+        for channel, items in self.stream.take().items():
+            of_channel = [each for each in self.told if self.source.topic(each).channel is channel]
+            for item in items:
+                self.is_told(item.value, of_channel)
         assert self.has_read_all() or self.stream._items
 
 

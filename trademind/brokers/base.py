@@ -91,7 +91,7 @@ class Broker(Protocol):
         ...
 
     def line_usage(self) -> tuple[LineUsage, ...]:
-        """How many of IB's market data subscriptions are taken, of each kind. Always answers."""
+        """What IB grants of each kind of market data, and how much of it is taken. Always answers."""
         ...
 
     async def get_account(self) -> Account:

@@ -38,6 +38,10 @@ class Item:
         return self._text
 
 
+Batch = dict[Channel, list[Item]]
+"""What has come of several topics, by channel; of each topic oldest first."""
+
+
 class Topic:
     """One kind of data of one instrument, as it comes in.
 
@@ -230,13 +234,15 @@ class MarketStream(Generic[T]):
         """What is followed."""
         return tuple(self._read_up_to)
 
-    def take(self) -> list[tuple[Topic, Item]]:
+    def take(self) -> Batch:
         """Everything that has come since it was last taken, without waiting."""
-        taken: list[tuple[Topic, Item]] = []
+        taken: Batch = {}
         for topic, version in self._read_up_to.items():
             if topic.version != version:
                 self._read_up_to[topic] = topic.version
-                taken += [(topic, item) for item in topic.since(version)]
+                if (items := taken.get(topic.channel)) is None:
+                    items = taken[topic.channel] = []
+                items += topic.since(version)
         return taken
 
     async def changed(self) -> None:

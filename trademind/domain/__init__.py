@@ -4,7 +4,7 @@ Money, order prices and quantities are `Decimal`; times are aware and in UTC; un
 """
 
 from trademind.domain.account import Account, DataSource, PnL, Position
-from trademind.domain.channels import MARKET, Channel
+from trademind.domain.channels import LATEST_VALUE, MARKET, Channel
 from trademind.domain.events import Event, Gap, Resumed, State
 from trademind.domain.executions import Execution
 from trademind.domain.groups import OCAType, OrderClass, OrderGroup, StopLoss, bracket
@@ -57,6 +57,7 @@ from trademind.domain.session import SessionInfo, SessionState, Snapshot
 from trademind.domain.targets import Standing, Target
 
 __all__ = [
+    "LATEST_VALUE",
     "MARKET",
     "Account",
     "Bar",

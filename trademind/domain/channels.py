@@ -23,5 +23,8 @@ class Channel(StrEnum):
     """Tick by tick: every trade, or every change of the best bid and ask."""
 
 
+LATEST_VALUE = frozenset({Channel.QUOTES, Channel.DEPTH})
+"""Of which only the latest counts: who reads slowly sees fewer values, and never has missed any."""
+
 MARKET = frozenset({Channel.QUOTES, Channel.DEPTH, Channel.BARS, Channel.TICKS})
 """Channels of market data, which are followed instrument by instrument."""

@@ -83,6 +83,7 @@ class IBKRBroker:
             closed (frozen).
         max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history,
             bars of five seconds and ticks.
+        market_data_lines: How many of the login's lines may be taken.
         order_ids: Where the order ids that were used are remembered; by default for the life of this object.
         contracts: Where what IB has told of contracts is kept; by default for the life of this object.
     """
@@ -104,6 +105,7 @@ class IBKRBroker:
         settle_after: float = 5.0,
         market_data_type: DataType = DataType.LIVE,
         max_requests_per_second: int = 45,
+        market_data_lines: int = MAX_LINES,
         order_ids: OrderIds | None = None,
         contracts: ContractStore | None = None,
         clock: Clock | None = None,
@@ -142,7 +144,11 @@ class IBKRBroker:
         self._history = History(self._session, pacing, is_paced=is_paced)
         self._scanners = Scanners(self._session)
         self._market_data = MarketData(
-            self._session, self._contracts, clock, pacing=pacing if is_paced else None
+            self._session,
+            self._contracts,
+            clock,
+            pacing=pacing if is_paced else None,
+            max_lines=market_data_lines,
         )
         self._market = MarketStreams(self._market_data)
         self._orders = Orders(

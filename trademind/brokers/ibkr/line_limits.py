@@ -9,8 +9,8 @@ from trademind.domain import Channel, LineUsage
 from trademind.errors import TooManySubscriptions
 
 MAX_LINES: Final = 90
-"""Quotes and bars together, of the 100 that IB grants a login by default; the rest is left to the user's own
-TWS."""
+"""Quotes and bars together, unless another number is set: of the 100 that IB grants a login by default; the
+rest is left to the user's own TWS."""
 
 MAX_DEPTH: Final = 3
 MAX_TICKS: Final = 3
@@ -32,30 +32,31 @@ _NAMES: Final = {
 }
 
 
-def _limit(channel: Channel) -> int:
-    return {Channel.DEPTH: MAX_DEPTH, Channel.TICKS: MAX_TICKS}.get(channel, MAX_LINES)
+def _limit(channel: Channel, max_lines: int) -> int:
+    return {Channel.DEPTH: MAX_DEPTH, Channel.TICKS: MAX_TICKS}.get(channel, max_lines)
 
 
-def usage(lines: Collection[Line]) -> tuple[LineUsage, ...]:
+def usage(lines: Collection[Line], max_lines: int) -> tuple[LineUsage, ...]:
     used = Counter(line.topic.channel for line in lines)
     held = Counter(line.topic.channel for line in lines if line.holders)
     return tuple(
-        LineUsage(channel=channel, limit=_limit(channel), used=used[channel], held=held[channel])
+        LineUsage(channel=channel, limit=_limit(channel, max_lines), used=used[channel], held=held[channel])
         for channel in _SHARED
     )
 
 
-def in_the_way_of(newcomer: Line, lines: Collection[Line]) -> Line | None:
+def in_the_way_of(newcomer: Line, lines: Collection[Line], max_lines: int) -> Line | None:
     """The line that has to be given up for the newcomer; None where there is room.
 
     Args:
         lines: The one used longest ago first.
+        max_lines: Of quotes and bars together.
 
     Raises:
         TooManySubscriptions: all of them are used.
     """
     channel = newcomer.topic.channel
-    limit = _limit(channel)
+    limit = _limit(channel, max_lines)
     sharing = [line for line in lines if line.topic.channel in _SHARED[channel]]
     if len(sharing) < limit:
         return None

@@ -19,7 +19,7 @@ from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.contracts import Contracts
 from trademind.brokers.ibkr.depth import DepthLine
 from trademind.brokers.ibkr.history_pacing import HistoryPacing
-from trademind.brokers.ibkr.line_limits import in_the_way_of, usage
+from trademind.brokers.ibkr.line_limits import MAX_LINES, in_the_way_of, usage
 from trademind.brokers.ibkr.line_pacing import AsHistory, Spaced, Spacing, Unlimited
 from trademind.brokers.ibkr.lines import Key, Line, SequenceLine, Subscription, key_of
 from trademind.brokers.ibkr.live_bars import LiveBarLine
@@ -64,6 +64,7 @@ class MarketData:
     Args:
         session: Gives a session that is ready, or raises what there is to say instead.
         pacing: Counts requests for history, of which bars take some; None where IB's limits are not in force.
+        max_lines: Of quotes and bars together.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class MarketData:
         clock: Clock,
         *,
         pacing: HistoryPacing | None,
+        max_lines: int = MAX_LINES,
     ) -> None:
         self._session = session
         self._contracts = contracts
+        self._max_lines = max_lines
         self._clock = clock
         self._pacing = pacing
         self._spacing = Spacing()
@@ -141,7 +144,7 @@ class MarketData:
             self._left(line)
 
     def usage(self) -> tuple[LineUsage, ...]:
-        return usage(self._lines.values())
+        return usage(self._lines.values(), self._max_lines)
 
     # Lines -------------------------------------------------------------------------------------
 
@@ -156,7 +159,7 @@ class MarketData:
             wait = line.pace.wait(asyncio.get_running_loop().time())
             if wait > session.options.request_timeout:
                 raise too_many(line.what, 0, wait)
-            if (other := in_the_way_of(line, self._lines.values())) is not None:
+            if (other := in_the_way_of(line, self._lines.values(), self._max_lines)) is not None:
                 self._drop(other)
             self._subscribe(session, line)
             self._lines[key] = line
