@@ -148,6 +148,7 @@ class MarketSource(Protocol):
         Raises:
             ContractNotFound, AmbiguousContract, Unavailable, NoAnswer.
             TooManySubscriptions: everything that IB grants is held by somebody.
+            PacingViolation: it could be asked for only later than a request may take.
         """
         ...
 

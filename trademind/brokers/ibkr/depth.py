@@ -12,7 +12,6 @@ from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.lines import LatestLine
 from trademind.brokers.ibkr.session import Session
 from trademind.domain import Channel, Contract, Depth, DepthLevel, Notice
-from trademind.errors import TradeMindError
 
 ROWS: Final = 10
 """Of each side: enough for what is shown and executed against; IB has more only of single exchanges."""
@@ -64,16 +63,12 @@ class DepthLine(LatestLine):
             del rows[ROWS:]
         self.latest.touch()
 
-    def note(self, notice: Notice) -> None:
+    def noted(self, notice: Notice) -> None:
         if notice.ib_code == RESET:
             self._empty()
             self.latest.touch()
         else:
-            super().note(notice)
-
-    def refused(self, error: TradeMindError, notice: Notice) -> None:
-        self._empty()
-        super().refused(error, notice)
+            super().noted(notice)
 
     def _empty(self) -> None:
         self._bids.clear()

@@ -69,7 +69,6 @@ class Line(ABC):
         """How often it was asked for before without anything coming."""
         self.error: TradeMindError | None = None
         """What IB refused it with."""
-        self.notices: tuple[Notice, ...] = ()
         self.is_cut_off = True
         """Whether the session as a whole cannot be vouched for."""
         self.is_in_doubt = False
@@ -98,7 +97,7 @@ class Line(ABC):
 
     def begin(self, session: Session, req_id: int) -> None:
         """It is about to be asked for: what is known of it is of before."""
-        self.as_of, self.error, self.notices = None, None, ()
+        self.as_of = self.error = None
 
     @abstractmethod
     def send(self, client: Client, req_id: int) -> None: ...
@@ -125,9 +124,9 @@ class Line(ABC):
             self.timer.cancel()
             self.timer = None
 
-    def note(self, notice: Notice) -> None:
-        """IB has said something about it."""
-        self.notices = (*self.notices, notice)[-MAX_NOTICES:]
+    @abstractmethod
+    def noted(self, notice: Notice) -> None:
+        """IB has said something about it, which ends nothing."""
 
     @abstractmethod
     def doubted(self, reason: str, ib_code: int | None = None) -> None:
@@ -142,10 +141,10 @@ class Line(ABC):
         """The session can be vouched for again."""
         self.is_cut_off = False
 
+    @abstractmethod
     def refused(self, error: TradeMindError, notice: Notice) -> None:
         """IB serves it no more."""
         self.error = error
-        self.note(notice)
 
 
 class LatestLine(Line):
@@ -153,6 +152,8 @@ class LatestLine(Line):
 
     def __init__(self, channel: Channel, contract: Contract) -> None:
         self.latest = LatestTopic(channel, contract, self.read)
+        self.notices: tuple[Notice, ...] = ()
+        """What IB has said about the present subscription."""
         super().__init__(self.latest)
 
     @abstractmethod
@@ -161,11 +162,16 @@ class LatestLine(Line):
 
     def begin(self, session: Session, req_id: int) -> None:
         super().begin(session, req_id)
+        self.notices = ()
         self.latest.touch()
 
-    def note(self, notice: Notice) -> None:
-        super().note(notice)
+    def noted(self, notice: Notice) -> None:
+        self.notices = (*self.notices, notice)[-MAX_NOTICES:]
         self.latest.touch()
+
+    def refused(self, error: TradeMindError, notice: Notice) -> None:
+        super().refused(error, notice)
+        self.noted(notice)
 
     def connected(self) -> None:
         super().connected()
@@ -193,9 +199,12 @@ class SequenceLine(Line):
         if not self._has_told:
             self._tell(reason, ib_code)
 
-    def note(self, notice: Notice) -> None:
-        super().note(notice)
-        self._tell(self.error.detail if self.error else notice.message, notice.ib_code)
+    def noted(self, notice: Notice) -> None:
+        self._tell(notice.message, notice.ib_code)
+
+    def refused(self, error: TradeMindError, notice: Notice) -> None:
+        super().refused(error, notice)
+        self._tell(error.detail, error.ib_code)
 
     def _tell(self, reason: str, ib_code: int | None) -> None:
         self._has_told = True

@@ -130,7 +130,7 @@ class MarketData:
                 line.is_incomplete = not line.filled.is_set()
 
     async def hold(self, subject: Subject, holder: object) -> Topic:
-        """As `MarketSource.hold`. Raises `PacingViolation`, too."""
+        """As `MarketSource.hold`."""
         contract = (await self._contracts.qualify(subject.query)).contract
         line = self._line(subject.channel, contract, subject.variant)
         line.holders.add(holder)
@@ -375,14 +375,12 @@ class MarketData:
         line = self._by_req_id.get(req_id)
         if line is None:
             return False
+        notice = Notice(time=self._clock.now(), ib_code=code, message=message)
         if code_of(code).severity in (Severity.NOTICE, Severity.UNLISTED):
-            line.note(Notice(time=self._clock.now(), ib_code=code, message=message))
+            line.noted(notice)
             return True
         has_ended = code in ENDED and line.as_of is not None
-        line.refused(
-            error_from(code, message, line.what),
-            Notice(time=self._clock.now(), ib_code=code, message=message),
-        )
+        line.refused(error_from(code, message, line.what), notice)
         if line.is_used:
             wait = 0.0 if has_ended else REFUSED_RETRY * 2 ** min(line.attempt, DOUBLINGS)
             self._renew_later(line, wait)

@@ -52,7 +52,7 @@ class QuoteLine(LatestLine):
         )
         self._ticker.marketDataType = UNTOLD  # ib_async takes it for live before anything has been delivered
         wrapper.reqId2Ticker[req_id] = self._ticker
-        self.is_incomplete = False
+        self.is_incomplete, self.interruption = False, None
         self.filled.clear()
 
     def send(self, client: Client, req_id: int) -> None:
