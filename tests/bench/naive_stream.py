@@ -33,6 +33,7 @@ def create_app(gateway_port: int, lines: int) -> FastAPI:
     async def broadcast() -> None:
         while True:
             data = await ticks.get()
+            await asyncio.sleep(0)  # with a full queue nobody would be let in otherwise
             for client in list(clients):
                 with suppress(RuntimeError, WebSocketDisconnect):
                     await client.send_json({"type": "event", "channel": "quotes", "data": data})
