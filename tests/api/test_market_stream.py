@@ -244,6 +244,43 @@ async def test_lines_and_what_the_stream_costs_are_told(served: Served, client: 
     assert "trademind_stream_delivered_total 2.0" in metrics
 
 
+# From the paper gateway to the client ------------------------------------------------------------
+
+
+async def test_every_kind_from_the_gateway_to_the_client(settings: Settings, tmp_path: Path) -> None:
+    """The real broker on the real gateway, over TCP, and a real client. Seen to fail with a kind that the
+    broker does not know."""
+    paper = settings.model_copy(update={"data_dir": tmp_path})
+    async with listening(create_app(paper)) as (port, server):
+        served = Served(None, port, server)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http, asyncio.timeout(20):
+            while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - it is told when asked
+                await asyncio.sleep(0.05)
+        async with served.client() as client:
+            channels = {"quotes": ["AAPL"], "depth": ["AAPL"], "ticks": ["AAPL"], "bars": ["AAPL"]}
+            await ask(client, interval_ms=100, channels=channels)
+            told: dict[str, list[Any]] = {}
+            async with asyncio.timeout(20):
+                while set(told) != {"quotes", "depth", "ticks", "bars"}:
+                    frame = await client.hear()
+                    assert frame["type"] == "event", frame
+                    told.setdefault(frame["channel"], []).extend(frame["data"])
+            assert all(each["symbol"] == "AAPL" for values in told.values() for each in values)
+            assert told["depth"][-1]["bids"][0]["price"] < told["depth"][-1]["asks"][0]["price"]
+            assert told["ticks"][0]["tick_type"] == "AllLast"
+            assert told["bars"][0]["what_to_show"] == "TRADES"
+            con_id = told["quotes"][0]["con_id"]
+            book = await served.get(f"/api/market/depth/{con_id}")
+            assert book["as_of"] is not None
+            held = {
+                line["channel"]: line["held"] for line in (await served.get("/api/market/lines"))["lines"]
+            }
+            assert held == {"quotes": 1, "depth": 1, "ticks": 1, "bars": 1}
+        other = (await served.get("/api/market/quotes", symbols="MSFT"))["quotes"][0]
+        assert other["missing"] == []
+        assert (await served.get(f"/api/market/depth/{other['con_id']}"))["bids"]
+
+
 # Clients that do not read, on real processes ----------------------------------------------------
 
 DEAF = 40

@@ -71,7 +71,7 @@ def _has_come(depth: Depth) -> bool:
     return depth.as_of is not None
 
 
-@router.get("/lines")
+@router.get("/lines", responses=problems())
 async def lines(broker: BrokerDep) -> AllLinesOut:
     """What IB grants the login of each kind of market data, and how much of it is taken."""
     usage = [
