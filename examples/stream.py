@@ -7,20 +7,20 @@ import asyncio
 import os
 from decimal import Decimal
 
-from trademind import Channel, ContractQuery, Event, Gap, IBKRBroker, Order, OrderRequest, Quote, Side
+from trademind import Channel, Event, Gap, IBKRBroker, Order, OrderRequest, Side
 
 
 async def main() -> None:
     port = int(os.environ.get("TRADEMIND_IBKR__PORT", "7497"))
     async with IBKRBroker(port=port, client_id=8) as broker, broker.stream(Channel.ORDERS) as stream:
-        await stream.watch(ContractQuery(symbol="AAPL"))
+        async for quote in broker.quotes("AAPL"):
+            print(f"AAPL {quote.bid} {quote.ask} {'stale' if quote.stale else ''}")
+            if quote.bid:
+                break
         order = OrderRequest(symbol="AAPL", side=Side.BUY, quantity=Decimal(10), client_order_id="streamed")
+        await broker.place_order(order)  # the same id never buys twice
         async for item in stream:
             match item:
-                case Event(data=Quote() as quote):
-                    print(f"AAPL {quote.bid} {quote.ask} {'stale' if quote.stale else ''}")
-                    if quote.bid:
-                        await broker.place_order(order)  # the same id never buys twice
                 case Event(data=Order() as placed):
                     print(f"{placed.side} {placed.quantity} AAPL: {placed.status}")
                     if placed.status.is_done:

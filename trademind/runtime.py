@@ -85,6 +85,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             order_timeout=ibkr.order_timeout,
             heartbeat=ibkr.heartbeat,
             silent_after=ibkr.silent_after,
+            market_data_type=ibkr.market_data_type,
+            market_data_lines=ibkr.market_data_lines,
             order_ids=OrderIds(settings.data_dir / "order-ids.json"),
             contracts=_contract_file(settings),
             # The limit is IB's; the paper gateway has it unless it is told not to.

@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trademind.clock import MAX_SPEED, MIN_SPEED
 from trademind.domain.account import check_paper_account
+from trademind.domain.market import DataType
 from trademind.domain.risk import RiskLimits, TradingHours
 from trademind.errors import Invalid, SettingsError
 
@@ -81,6 +82,10 @@ class IBKRSettings(_Group):
     """Seconds without a message after which the gateway is asked whether it is there."""
     silent_after: Seconds = 15.0
     """Seconds without a message after which it counts as silent; after twice as long it is dropped."""
+    market_data_type: DataType = DataType.LIVE
+    """What is shown of the market where live data are not to be had (delayed), or it is closed (frozen)."""
+    market_data_lines: int = Field(default=90, ge=1, le=10_000)
+    """Lines that quotes take of those that IB grants the login, 100 by default."""
 
     @model_validator(mode="after")
     def _silence_outlasts_a_heartbeat(self) -> Self:

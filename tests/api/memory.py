@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from trademind.brokers.base import Broker
-from trademind.brokers.streams import EventStream, QuoteSource, Streams
+from trademind.brokers.streams import EventStream, Streams
+from trademind.brokers.topics import LatestTopic, MarketStream, MarketStreams, SequenceTopic, Topic
 from trademind.clock import ManualClock, SystemClock
 from trademind.domain import (
     Account,
@@ -27,8 +28,12 @@ from trademind.domain import (
     ContractQuery,
     DataSource,
     DataType,
+    Depth,
     Execution,
+    LineUsage,
+    LiveBar,
     Margin,
+    Missed,
     OptionParameters,
     Order,
     OrderChange,
@@ -45,6 +50,8 @@ from trademind.domain import (
     SecType,
     SessionInfo,
     SessionState,
+    Subject,
+    Tick,
 )
 from trademind.errors import ContractNotFound, DuplicateOrder, OrderNotFound, OrderNotWorking
 from trademind.journal import Journal, open_journal
@@ -139,6 +146,7 @@ class MemoryBroker:
 
     def drain(self) -> None:
         self.streams.close(NOW, "the server is stopping", self.session.connection_number)
+        self.market_streams.close()
 
     def check_taking_orders(self) -> None:
         self._answer()
@@ -150,17 +158,75 @@ class MemoryBroker:
         self.orders.extend(orders)
 
     def stream(self, *channels: Channel) -> EventStream:
-        return self.streams.open(channels, self)
+        return self.streams.open(channels)
 
-    @property
-    def quote_source(self) -> QuoteSource:
-        return self
+    def market(self, *subjects: Subject) -> MarketStream[Any]:
+        return self.market_streams.open(*subjects)
 
-    async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
+    async def hold(self, subject: Subject, holder: object) -> Topic:
         self._answer()
-        return self._find(query)
+        contract = self._find(subject.query)
+        key = (subject.channel, contract.con_id, subject.variant)
+        topic = self.topics.get(key)
+        if topic is None:
+            if subject.channel in (Channel.QUOTES, Channel.DEPTH):
+                is_quote = subject.channel is Channel.QUOTES
+                topic = LatestTopic(
+                    subject.channel,
+                    contract,
+                    lambda: self.quote_of(contract) if is_quote else self.books[contract.con_id],
+                )
+            else:
+                topic = SequenceTopic(subject.channel, contract, subject.variant)
+            self.topics[key] = topic
+        self.holders.add((topic, holder))
+        return topic
 
-    def release(self, con_id: int, stream: EventStream) -> None: ...
+    def release(self, topic: Topic, holder: object) -> None:
+        self.holders.discard((topic, holder))
+
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        return tuple(
+            LineUsage(
+                channel=channel,
+                limit=3,
+                used=sum(topic.channel is channel for topic in self.topics.values()),
+                held=len({topic for topic, _ in self.holders if topic.channel is channel}),
+            )
+            for channel in (Channel.QUOTES, Channel.DEPTH, Channel.BARS, Channel.TICKS)
+        )
+
+    def tick(self, contract: Contract, **prices: Any) -> None:
+        """The quote of `contract` has changed."""
+        self.quote.update(prices)
+        if (topic := self.topics.get((Channel.QUOTES, contract.con_id, ""))) is not None:
+            cast(LatestTopic, topic).touch()
+
+    def show(self, book: Depth) -> None:
+        """That is how an order book stands now."""
+        self.books[book.contract.con_id] = book
+        if (topic := self.topics.get((Channel.DEPTH, book.contract.con_id, ""))) is not None:
+            cast(LatestTopic, topic).touch()
+
+    def add(self, value: Tick | LiveBar | Missed) -> None:
+        """A tick or a bar has come, or one is known to be missing."""
+        match value:
+            case Tick():
+                channel, variants = Channel.TICKS, {value.tick_type.value}
+            case LiveBar():
+                channel, variants = Channel.BARS, {value.what_to_show}
+            case Missed():
+                channel, variants = value.channel, set()
+        for topic in self.topics.values():
+            if (
+                isinstance(topic, SequenceTopic)
+                and (topic.channel, topic.contract) == (channel, value.contract)
+                and (not variants or topic.variant in variants)
+            ):
+                topic.add(value)
+
+    def quote_of(self, contract: Contract) -> Quote:
+        return Quote(contract=contract, as_of=NOW, data_type=DataType.LIVE, **self.quote)
 
     session: SessionInfo = READY
     failure: Exception | None = None
@@ -187,13 +253,18 @@ class MemoryBroker:
     orders: list[Order] = field(default_factory=list)
     executions: tuple[Execution, ...] = ()
     bars: tuple[Bar, ...] = ()
+    books: dict[int, Depth] = field(default_factory=dict)
     quote: dict[str, Any] = field(default_factory=dict)
     bar_requests: list[BarRequest] = field(default_factory=list)
     queries: list[ContractQuery] = field(default_factory=list)
     before_place: Callable[[], Any] | None = None
     streams: Streams = field(init=False)
+    market_streams: MarketStreams = field(init=False)
+    topics: dict[tuple[Channel, int, str], Topic] = field(default_factory=dict)
+    holders: set[tuple[Topic, object]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.market_streams = MarketStreams(self)
         self.streams = Streams(
             ManualClock(NOW),
             {
@@ -329,7 +400,7 @@ class MemoryBroker:
     async def get_quote(self, query: ContractQuery) -> Quote:
         self._answer()
         self.queries.append(query)
-        return Quote(contract=self._find(query), as_of=NOW, data_type=DataType.LIVE, **self.quote)
+        return self.quote_of(self._find(query))
 
     async def get_bars(self, query: ContractQuery, request: BarRequest) -> tuple[Bar, ...]:
         self._answer()
@@ -385,6 +456,9 @@ class MemoryBroker:
         return ()
 
     def _find(self, query: ContractQuery) -> Contract:
+        for contract in LISTED.values():
+            if contract.con_id == query.con_id:
+                return contract
         if query.symbol not in LISTED:
             raise ContractNotFound(f"no contract for {query.symbol!r}", ib_code=200)
         return LISTED[query.symbol]

@@ -30,9 +30,9 @@ from tests.api.memory import AAPL, MSFT, NOW, READY, MemoryBroker, make_executio
 from trademind.aio import Tasks
 from trademind.api import create_app, streaming
 from trademind.brokers import streams as brokers_streams
-from trademind.brokers.streams import EventStream
+from trademind.brokers.topics import Topic
 from trademind.cli.serving import WS_MAX_SIZE
-from trademind.domain import Channel, Contract, ContractQuery, DataType, Order, Quote, SessionState
+from trademind.domain import Channel, Order, SessionState, Subject
 from trademind.errors import NotConnected
 from trademind.settings import Settings
 
@@ -42,9 +42,8 @@ Frame = dict[str, Any]
 
 @dataclass
 class WatchingBroker(MemoryBroker):
-    """The broker in memory, with quotes that change, and whose answers about contracts can be held back."""
+    """The broker in memory, whose answers about contracts can be held back."""
 
-    holders: set[tuple[int, EventStream]] = field(default_factory=set)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     asked: int = 0
 
@@ -53,26 +52,14 @@ class WatchingBroker(MemoryBroker):
         self.may_answer.set()
         self.streams.resume(1)
 
-    async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
+    async def hold(self, subject: Subject, holder: object) -> Topic:
         self.asked += 1
         await self.may_answer.wait()
-        by_id = {AAPL.con_id: AAPL, MSFT.con_id: MSFT}
-        contract = by_id.get(query.con_id or 0) or await super().hold(query, stream)
-        self.holders.add((contract.con_id, stream))
-        self.tick(contract)
-        return contract
+        return await super().hold(subject, holder)
 
-    def release(self, con_id: int, stream: EventStream) -> None:
-        self.holders.remove((con_id, stream))
-
-    def tick(self, contract: Contract, **prices: float) -> None:
-        self.quote.update(prices)
-        for con_id, stream in list(self.holders):
-            if con_id == contract.con_id:
-                stream.touch(Channel.QUOTES, con_id, lambda: self.quote_of(contract))
-
-    def quote_of(self, contract: Contract) -> Quote:
-        return Quote(contract=contract, as_of=NOW, data_type=DataType.LIVE, **self.quote)
+    def held(self) -> set[int]:
+        """The con ids of what is followed."""
+        return {topic.contract.con_id for topic, _ in self.holders}
 
 
 class Client:
@@ -173,6 +160,7 @@ async def listening(app: FastAPI) -> AsyncIterator[tuple[int, uvicorn.Server]]:
             lifespan="on",
             timeout_graceful_shutdown=1,
             ws_max_size=WS_MAX_SIZE,
+            ws_per_message_deflate=False,
         )
         # Without `serve`, which takes the signals of the process, and looks ten times a second only whether
         # it is to end.
@@ -364,7 +352,7 @@ async def test_what_is_unsubscribed_is_told_no_more(served: Served, client: Clie
     )
     (ack,) = await client.hear_kinds("ack")
     assert (ack["id"], ack["data"]) == ("x", {"channels": ["quotes", "session"]})
-    assert {con_id for con_id, _ in broker.holders} == {MSFT.con_id}
+    assert broker.held() == {MSFT.con_id}
     broker.streams.publish(Channel.ORDERS, make_order(1))
     broker.tick(AAPL, last=1.0)
     broker.tick(MSFT, last=2.0)
@@ -385,7 +373,7 @@ async def test_unsubscribing_a_symbol_leaves_another_type_of_that_name_alone(
         {"action": "unsubscribe", "channels": {"quotes": [{"symbol": "AAPL", "sec_type": "CASH"}]}}
     )
     await client.hear_kinds("ack")
-    assert {con_id for con_id, _ in served.broker.holders} == {AAPL.con_id}
+    assert served.broker.held() == {AAPL.con_id}
 
 
 async def test_a_symbol_that_does_not_exist_is_told_for_itself(served: Served, client: Client) -> None:
@@ -669,8 +657,8 @@ def greeting(port: int) -> bytes:
 def masked(text: str) -> bytes:
     """A frame as a client sends it, by a mask of zeros."""
     data = text.encode()
-    assert len(data) < 126
-    return bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return b"\x81" + size + bytes(4) + data
 
 
 class Deaf:
@@ -683,12 +671,16 @@ class Deaf:
         self.socket.setblocking(False)
         self.port = port
 
-    async def subscribe(self) -> None:
+    async def greet(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self.socket, greeting(self.port))
         heard = b""
         while not heard.endswith(b"\r\n\r\n"):
             heard += await loop.sock_recv(self.socket, 1)
+
+    async def subscribe(self) -> None:
+        await self.greet()
+        loop = asyncio.get_running_loop()
         await loop.sock_sendall(self.socket, masked('{"action": "subscribe", "channels": {"orders": true}}'))
 
     async def read_farewell(self) -> tuple[int, str]:

@@ -19,17 +19,19 @@ from typing import Any, cast
 import pytest
 from starlette.websockets import WebSocket, WebSocketState
 
-from tests.api.memory import MemoryBroker, make_order
+from tests.api.memory import AAPL, MSFT, NOW, MemoryBroker, make_order
 from tests.brokers.test_client import resting
 from tests.brokers.test_faults import until
 from tests.brokers.test_races import OPEN_ORDER, ORDER_STATUS, begin, hold_up
 from tests.proxy import Proxy, withhold
 from trademind import IBKRBroker
+from trademind.api.market_frames import market_text
 from trademind.api.streaming import LAST_WORDS, PAGE, SEND_WITHIN, Connection
 from trademind.brokers.base import Broker
-from trademind.domain import Channel, SessionState
+from trademind.domain import Channel, Depth, SessionState
 from trademind.errors import OrderOutcomeUnknown
 from trademind.gateway.server import PaperGatewayServer
+from trademind.market.hub import Hub
 
 Frame = dict[str, Any]
 
@@ -100,7 +102,7 @@ def broker() -> MemoryBroker:
 
 @asynccontextmanager
 async def served(socket: Socket, broker: Broker) -> AsyncIterator["asyncio.Task[None]"]:
-    serving = begin(Connection(cast(WebSocket, socket), broker).serve())
+    serving = begin(Connection(cast(WebSocket, socket), broker, Hub(broker, market_text)).serve())
     try:
         yield serving
     finally:
@@ -208,6 +210,37 @@ async def test_subscribing_again_in_the_middle_of_a_snapshot_repeats_nothing(bro
     assert [frame["type"] for frame in socket.frames if frame["type"] != "ack"] == ["snapshot"] * 3 + [
         "event"
     ]
+
+
+@pytest.mark.parametrize("interval_ms", [None, 0])
+async def test_what_is_let_go_while_it_is_sent_does_not_come_after_that(
+    broker: MemoryBroker, interval_ms: int | None
+) -> None:
+    """What is on its way comes before the acknowledgement. Seen to fail with one that does not wait."""
+    broker.books[AAPL.con_id] = Depth(contract=AAPL, as_of=NOW, bids=(), asks=(), is_smart=True)
+    socket = Socket(is_slow=True)
+    command = {"action": "subscribe", "channels": {"quotes": ["AAPL", "MSFT"], "depth": ["AAPL"]}}
+    socket.say(json.dumps(command | ({} if interval_ms is None else {"interval_ms": interval_ms})))
+    async with served(socket, broker):
+        assert (await socket.take())["type"] == "ack"
+        await turns(10)  # the first frame of what was subscribed to waits to be read
+        socket.ask("out", action="unsubscribe", depth=["AAPL"], quotes=["MSFT"])
+        await turns(10)
+        socket.read_on()
+        await until(lambda: socket.frames[-1].get("id") == "out", 2)
+        broker.tick(AAPL, last=2.0)
+        broker.tick(MSFT)
+        broker.show(broker.books[AAPL.con_id])
+        await until(lambda: socket.frames[-1].get("id") != "out", 2)
+        await turns(10)
+    (out,) = [number for number, frame in enumerate(socket.frames) if frame.get("id") == "out"]
+    assert socket.frames[out]["data"]["channels"] == ["quotes"]
+    told = [
+        (frame["channel"], value["symbol"])
+        for frame in socket.frames[out + 1 :]
+        for value in (frame["data"] if isinstance(frame["data"], list) else [frame["data"]])
+    ]
+    assert told == [("quotes", "AAPL")]
 
 
 # Turns -----------------------------------------------------------------------------------------

@@ -14,31 +14,35 @@ from typing import Final
 
 import ib_async
 
-from trademind import Channel, ContractQuery, IBKRBroker
+from trademind import ContractQuery, IBKRBroker, Quote
+from trademind.aio import Tasks
+from trademind.brokers.topics import MarketStream
 from trademind.gateway.engine.instruments import INSTRUMENTS
 
 PATIENCE: Final = 60.0
+EVERY: Final = 0.1
+"""Seconds between two looks at what has changed."""
 
 
 async def ours(port: int, lines: int) -> dict[int, float | None]:
-    """Everything is held by one stream, which is read as fast as it tells."""
+    """Everything is followed by one stream, which takes what has come every tenth of a second, as a client of
+    the server does."""
     queries = [ContractQuery(con_id=instrument.con_id) for instrument in INSTRUMENTS[:lines]]
     async with IBKRBroker(
         port=port, client_id=51, max_requests_per_second=0, request_timeout=PATIENCE
     ) as broker:
-        stream = broker.stream(Channel.SESSION)
-        for query in queries:
-            await stream.watch(query)
-        reading = asyncio.ensure_future(_read(stream))  # noqa: TID251 - it is awaited right below
-        await _obey(lambda: broker.search_contracts("AAPL"))
-        stream.close()
-        await reading
+        async with broker.quotes(*queries) as stream:
+            tasks = Tasks()
+            tasks.spawn(_read(stream), name="reader")
+            await _obey(lambda: broker.search_contracts("AAPL"))
+            await tasks.cancel_all()
         return {quote.contract.con_id: quote.bid for quote in await broker.get_quotes(queries)}
 
 
-async def _read(stream: object) -> None:
-    async for _ in stream:  # type: ignore[attr-defined]
-        pass
+async def _read(stream: MarketStream[Quote]) -> None:
+    while True:
+        stream.take()
+        await asyncio.sleep(EVERY)
 
 
 async def bare(port: int, lines: int) -> dict[int, float | None]:

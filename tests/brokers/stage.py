@@ -15,6 +15,7 @@ from tests.gateway.bench import START, until
 from trademind import IBKRBroker, Order
 from trademind.aio import Tasks
 from trademind.brokers.streams import EventStream
+from trademind.brokers.topics import MarketStream
 from trademind.clock import Clock, ManualClock
 from trademind.domain import SessionState, State
 from trademind.domain.events import Event, StreamItem
@@ -150,6 +151,18 @@ class Stage:
 
         self.tasks.spawn(read(), name="a reader of a stream")
         return items
+
+    def watch(self, stream: MarketStream[T]) -> list[T]:
+        """Everything that a stream of market data brings from now on."""
+        values: list[T] = []
+
+        async def read() -> None:
+            async with stream:
+                async for value in stream:
+                    values.append(value)
+
+        self.tasks.spawn(read(), name="a reader of market data", expected=TradeMindError)
+        return values
 
 
 def data_in(items: Iterable[StreamItem], kind: type[T]) -> list[T]:

@@ -138,10 +138,6 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def last_quote(items: list[StreamItem]) -> Quote:
-    return data_in(items, Quote)[-1]
-
-
 async def test_row_01_an_unknown_code_never_cancels_a_living_order(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -728,9 +724,8 @@ async def test_row_14_the_socket_and_ib_behind_it_are_two_states(
     `Quotes._unsubscribe`: subscriptions pile up."""
     monkeypatch.setattr(market_data, "FARM_GRACE", 0.02)
     broker = await stage.connect()
-    stream = broker.stream(Channel.SESSION)
-    items = stage.read(stream)
-    await stream.watch(AAPL)
+    items = stage.read(broker.stream(Channel.SESSION))
+    quotes = stage.watch(broker.quotes(AAPL))
     await broker.get_quotes([AAPL, MSFT])
     at_gateway = stage.session()
     for number, data_lost in enumerate((True,) * 3 + (False,) * 5, 1):
@@ -752,7 +747,7 @@ async def test_row_14_the_socket_and_ib_behind_it_are_two_states(
         if data_lost:
             await until(partial(stage.has_asked, "reqMktData", lines + 2))
         # Lines without ticks are renewed, too, before the link is lost again.
-        await until(lambda: not broker._quotes._timers)
+        await until(lambda: not broker._market_data._farm_timer)
         await round_trip(broker)
         assert (await broker.get_account()).stale is False
         for name in ("reqPositions", "reqOpenOrders", "reqExecutions", "reqCompletedOrders"):
@@ -761,7 +756,7 @@ async def test_row_14_the_socket_and_ib_behind_it_are_two_states(
     assert broker.session.connection_number == 1
     assert (await broker.place_order(order())).status is OrderStatus.FILLED
     stage.move(60)
-    await until(lambda: last_quote(items).as_of == stage.clock.now() and not last_quote(items).stale)
+    await until(lambda: quotes[-1].as_of == stage.clock.now() and not quotes[-1].stale)
 
     # Nothing has piled up at the gateway.
     assert sorted(each.instrument.symbol for _, each in at_gateway.ticks.all()) == ["AAPL", "MSFT"]
@@ -782,17 +777,15 @@ async def test_row_15_a_broken_farm_makes_quotes_stale_and_ends_nothing(
     monkeypatch.setattr(market_data, "FARM_GRACE", 0.05)
     monkeypatch.setattr(market_data, "QUOTE_WAIT", 0.05)
     broker = await stage.connect()
-    stream = broker.stream(Channel.SESSION)
-    items = stage.read(stream)
-    for query in (AAPL, MSFT):
-        await stream.watch(query)
+    items = stage.read(broker.stream(Channel.SESSION))
+    quotes = stage.watch(broker.quotes(AAPL, MSFT))
     await broker.get_quotes([AAPL, MSFT])
 
     async def are_stale() -> tuple[bool, ...]:
         return tuple(quote.stale for quote in await broker.get_quotes([AAPL, MSFT]))
 
     def are_told(*stale: bool) -> bool:
-        told = {quote.contract.symbol: quote.stale for quote in data_in(items, Quote)}
+        told = {quote.contract.symbol: quote.stale for quote in quotes}
         return (told["AAPL"], told["MSFT"]) == stale
 
     def lines() -> list[str]:
@@ -830,7 +823,7 @@ async def test_row_15_a_broken_farm_makes_quotes_stale_and_ends_nothing(
     await until(lambda: are_told(False, False))
     assert lines() == ["cancelMktData", "reqMktData"]
     assert len(stage.session().ticks) == 2
-    assert [item for item in items if not isinstance(item, Event) or item.channel is Channel.SESSION] == []
+    assert items == []
     assert (broker.session.state, broker.session.connection_number) == (SessionState.READY, 1)
 
 
@@ -845,7 +838,7 @@ def check_what_a_stream_told_of_two_silences(items: list[StreamItem]) -> None:
     gaps = [item for item in items if isinstance(item, Gap)]
     assert [gap.since for gap in gaps] == [first.gap_since, last.gap_since]
     assert (first.connection_number, last.connection_number) == (1, 2)
-    assert (set(last.recovered), set(last.lost)) == ({Channel.SESSION, Channel.ORDERS}, {Channel.QUOTES})
+    assert set(last.recovered) == {Channel.SESSION, Channel.ORDERS}
     missed = items[items.index(gaps[0]) : items.index(first)]
     assert data_in(missed, Order)[-1].status is OrderStatus.FILLED
 
@@ -894,9 +887,8 @@ async def test_row_16_silence_is_noticed_and_a_quiet_market_is_none(
     broker = stage.broker(request_timeout=LONG, connect_timeout=0.5, **timing)
     await broker.start()
     await stands(broker, SessionState.READY)
-    stream = broker.stream(Channel.SESSION, Channel.ORDERS)
-    items = stage.read(stream)
-    await stream.watch(AAPL)
+    items = stage.read(broker.stream(Channel.SESSION, Channel.ORDERS))
+    quotes = stage.watch(broker.quotes(AAPL))
     await broker.get_quote(AAPL)
     await broker.place_order(resting(client_order_id="working"))
     as_of = (await broker.get_account()).as_of
@@ -936,6 +928,8 @@ async def test_row_16_silence_is_noticed_and_a_quiet_market_is_none(
     assert stage.asked("placeOrder", "refused") == []
     await round_trip(broker)
     check_what_a_stream_told_of_two_silences(items)
+    await until(lambda: not quotes[-1].stale)
+    assert any(quote.stale for quote in quotes)
 
     # All the while nothing has happened at the other one, for longer than would be silence.
     assert time.monotonic() - begun > 2 * timing["silent_after"]
@@ -1087,40 +1081,36 @@ async def test_row_20_what_is_said_of_a_line_reaches_whoever_watches_it(
     for symbol, code in ADVICE.items():
         stage.play(Step(do=Fail(code, "advice", instead=False), request=request, having=(symbol,)))
     broker = await stage.connect()
-    items: dict[str, list[StreamItem]] = {}
+    heard: dict[str, list[Quote]] = {}
     for symbol in ("QQQ", "SPY", "AMZN", *REFUSALS):
-        stream = broker.stream()
-        items[symbol] = stage.read(stream)
         if symbol == "QQQ":
             stage.play(Step(do=Replace("^1$", "3", field=3), message="marketDataType"))
             for live, delayed in DELAYED_TICKS.items():
                 stage.play(Step(do=Replace(".*", delayed, field=3), message="tickPrice", fields={3: live}))
-        await stream.watch(ContractQuery(symbol=symbol))
+        heard[symbol] = stage.watch(broker.quotes(symbol))
+        await until(partial(bool, heard[symbol]))
         await round_trip(broker)
     stage.move(60)
-    await until(
-        lambda: all(last_quote(items[symbol]).as_of == stage.clock.now() for symbol in (*ADVICE, "AMZN"))
-    )
-    for symbol, heard in items.items():
-        quotes = data_in(heard, Quote)
+    await until(lambda: all(heard[symbol][-1].as_of == stage.clock.now() for symbol in (*ADVICE, "AMZN")))
+    for symbol, quotes in heard.items():
         assert {quote.contract.symbol for quote in quotes} == {symbol}
         codes = {notice.ib_code for quote in quotes for notice in quote.notices}
         assert codes == {code for named, code in (REFUSALS | ADVICE).items() if named == symbol}
         assert any(quote.stale for quote in quotes) is (symbol in REFUSALS)
 
-    served = [last_quote(items[symbol]) for symbol in ("QQQ", "SPY", "AMZN")]
+    served = [heard[symbol][-1] for symbol in ("QQQ", "SPY", "AMZN")]
     assert [quote.data_type for quote in served] == [DataType.DELAYED, DataType.LIVE, DataType.LIVE]
     assert all(None not in (quote.bid, quote.ask, quote.last) for quote in served)
 
     # Another session of the login takes the data, twice, and then no more.
-    tesla = items["TSLA"]
-    await until(lambda: last_quote(tesla).last is not None and not last_quote(tesla).stale)
+    tesla = heard["TSLA"]
+    await until(lambda: tesla[-1].last is not None and not tesla[-1].stale)
     asked = stage.asked(request, "TSLA")
     assert len(asked) == 3
     # It may do so at any time.
     stage.play(Step(do=Notify(10197, "competing session", req_id=int(asked[-1][2]))))
-    await until(lambda: last_quote(tesla).stale)
-    await until(lambda: not last_quote(tesla).stale)
+    await until(lambda: tesla[-1].stale)
+    await until(lambda: not tesla[-1].stale)
 
     # Whoever asks once is told at once; and when asked again, so is IB.
     kinds = {"AAPL": TooManySubscriptions, "MSFT": NotSubscribed, "NVDA": NotSubscribed}
@@ -1139,9 +1129,9 @@ async def test_row_21_any_number_of_subscribers_have_one_line(stage: Stage) -> N
     there what streams hold: they miss ticks; by having no limit there; and by ending no line in
     `Quotes._unsubscribe`."""
     broker = await stage.connect()
-    streams = [broker.stream() for _ in range(8)]
+    streams = [broker.quotes(AAPL) for _ in range(8)]
     await asyncio.gather(
-        *(stream.watch(AAPL) for stream in streams), *(broker.get_quote(AAPL) for _ in range(8))
+        *(stream.__aenter__() for stream in streams), *(broker.get_quote(AAPL) for _ in range(8))
     )
     assert len(stage.asked("reqMktData")) == len(stage.session().ticks) == 1
 

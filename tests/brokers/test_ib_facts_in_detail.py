@@ -8,10 +8,11 @@ import pytest
 
 from tests.brokers.stage import SECOND, Stage, open_stage, order_that, round_trip, stands
 from tests.brokers.test_client import order, resting
-from tests.brokers.test_ib_facts import AAPL, AAPL_ID, DELAYED_TICKS, SHORT, SPY, UNSET, last_quote
+from tests.brokers.test_ib_facts import AAPL, AAPL_ID, DELAYED_TICKS, SHORT, SPY, UNSET
 from tests.gateway.bench import until
 from trademind import BarRequest, ContractQuery, OrderChange, OrderStatus
 from trademind.brokers.ibkr import market_data
+from trademind.brokers.ibkr.quotes import QuoteLine
 from trademind.clock import SystemClock
 from trademind.domain import DataType, SessionState
 from trademind.errors import CancelRejected, NoAnswer, NotConnected, OrderOutcomeUnknown
@@ -81,12 +82,10 @@ async def test_row_19_too_an_order_that_is_bound_can_be_changed(stage: Stage) ->
 
 async def test_row_20_too_a_line_without_data_is_not_called_live(stage: Stage) -> None:
     broker = await stage.connect()
-    stream = broker.stream()
-    items = stage.read(stream)
     stage.play(Step(do=Fail(354, "no"), request="reqMktData"))
-    await stream.watch(AAPL)
-    await until(lambda: items and last_quote(items).notices)
-    assert last_quote(items).data_type is None
+    quotes = stage.watch(broker.quotes(AAPL))
+    await until(lambda: quotes and quotes[-1].notices)
+    assert quotes[-1].data_type is None
 
 
 async def test_row_20_too_delayed_ticks_are_delayed(stage: Stage) -> None:
@@ -99,16 +98,15 @@ async def test_row_20_too_delayed_ticks_are_delayed(stage: Stage) -> None:
 
 async def test_row_20_too_a_line_that_was_refused_without_ib_is_asked_for_again(stage: Stage) -> None:
     broker = await stage.connect()
-    stream = broker.stream()
-    items = stage.read(stream)
     stage.play(Step(do=Fail(504, "Not connected"), request="reqMktData"))  # it crosses the 1100
-    await stream.watch(AAPL)
+    quotes = stage.watch(broker.quotes(AAPL))
+    await until(lambda: quotes)
     stage.play(Step(do=Notify(1100, "lost")))
     await stands(broker, SessionState.UPSTREAM_LOST)
     stage.play(Step(do=Notify(1102, "back")))
     await stands(broker, SessionState.READY)
     await round_trip(broker)
-    await until(lambda: not last_quote(items).stale)
+    await until(lambda: not quotes[-1].stale)
 
 
 async def test_row_25_too_a_position_follows_from_fills_until_ib_tells(stage: Stage) -> None:
@@ -146,12 +144,11 @@ async def test_row_04_too_a_late_answer_is_no_error(stage: Stage, caplog: pytest
 async def test_row_20_too_a_line_that_got_lost_is_asked_for_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(market_data, "FIRST_TICK", 0.2)
+    monkeypatch.setattr(QuoteLine, "PATIENCE", 0.2)
     broker = await stage.connect()
-    items = stage.read(stream := broker.stream())
     stage.play(Step(do=Drop(), request="reqMktData"))
-    await stream.watch(AAPL)
-    await until(lambda: items and last_quote(items).last is not None)
+    quotes = stage.watch(broker.quotes(AAPL))
+    await until(lambda: quotes and quotes[-1].last is not None)
     assert len(stage.asked("reqMktData")) == 2
 
 
@@ -189,12 +186,11 @@ async def test_row_20_too_a_line_that_was_refused_once_is_asked_for_again(
 ) -> None:
     """By whoever asks, and by itself for a stream that holds it."""
     broker = await stage.connect()
-    items = stage.read(stream := broker.stream())
     stage.play(Step(do=Fail(322, "Error processing request"), request="reqMktData"))
-    await stream.watch(AAPL)
-    await until(lambda: items and last_quote(items).notices)
+    quotes = stage.watch(broker.quotes(AAPL))
+    await until(lambda: quotes and quotes[-1].notices)
     assert (await broker.get_quote(AAPL)).last is not None
     monkeypatch.setattr(market_data, "REFUSED_RETRY", 0.1)
     stage.play(Step(do=Fail(322, "Error processing request"), request="reqMktData"))
-    await stream.watch(SPY)
-    await until(lambda: last_quote(items).contract.symbol == "SPY" and last_quote(items).last is not None)
+    quotes = stage.watch(broker.quotes(SPY))
+    await until(lambda: quotes and quotes[-1].last is not None)

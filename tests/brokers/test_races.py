@@ -24,7 +24,7 @@ from trademind.brokers.ibkr.market_data import FARM_GRACE, REFUSED_RETRY
 from trademind.brokers.ibkr.pacing import WINDOW, Priority
 from trademind.brokers.ibkr.supervisor import LASTED
 from trademind.clock import ManualClock
-from trademind.domain import SessionState
+from trademind.domain import Channel, SessionState, Subject
 from trademind.errors import (
     CompetingSession,
     ConnectionLost,
@@ -45,6 +45,7 @@ ORDER_STATUS, ERROR, OPEN_ORDER, CONTRACT_DATA, CONTRACT_END = 3, 4, 5, 10, 52
 MANAGED_ACCOUNTS, OPEN_ORDERS_END, COMPLETED_ORDERS_END = 15, 53, 102
 
 AAPL, MSFT = ContractQuery(symbol="AAPL"), ContractQuery(symbol="MSFT")
+QUOTES_OF_APPLE = Subject(channel=Channel.QUOTES, query=AAPL)
 DAYTIME = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 """Not within the hour of IB's nightly restart, in which waits are shorter."""
 FIRST_WAIT = 0.5
@@ -550,7 +551,7 @@ async def test_a_first_session_that_has_lost_ib_already_says_that_all_is_stale(p
         await in_state(broker, SessionState.UPSTREAM_LOST)
         assert (await broker.get_account()).stale
         assert (await broker.get_pnl()).stale
-        assert broker._quotes._is_stale
+        assert broker._market_data._is_stale
         with pytest.raises(UpstreamLost):
             await broker.get_quote(AAPL)
         proxy.from_gateway.clear()
@@ -594,17 +595,17 @@ async def test_a_line_that_another_session_has_taken_is_asked_for_again_when_tha
     def take_away(fields: list[str]) -> None:
         proxy.error(int(fields[2]), 10197, "No market data during competing live session")
 
-    async with connected(proxy, **PATIENT) as broker, broker.stream() as stream:
+    async with connected(proxy, **PATIENT) as broker, broker.market() as stream:
         proxy.from_client[MARKET_DATA] = take_away
-        await stream.watch(AAPL)
+        await stream.follow(QUOTES_OF_APPLE)
         with pytest.raises(CompetingSession):
             await broker.get_quote(AAPL)
         proxy.from_client.clear()
+        (line,) = broker._market_data._lines.values()
+        timer = line.timer
         async with not_ready(broker, proxy, state):
             hold_up(REFUSED_RETRY + 1)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert not broker._quotes._timers, "the retry has not been made"
+            await shortly(lambda: line.timer is not timer)
         await round_trip(broker)
         assert proxy.count(MARKET_DATA) == 2
         assert not (await broker.get_quote(AAPL)).stale
@@ -615,20 +616,17 @@ async def test_a_line_whose_farm_was_away_is_asked_for_again_when_that_can_be(
     proxy: Proxy, state: SessionState
 ) -> None:
     """Seen to fail with lines that are left as they are when the session is ready again."""
-    async with connected(proxy, **PATIENT) as broker, broker.stream() as stream:
+    async with connected(proxy, **PATIENT) as broker, broker.market() as stream:
         # No ticks but of the line that is asked for anew.
         for kind in TICKS:
             proxy.from_gateway[kind] = lambda fields: fields if proxy.count(MARKET_DATA) > 1 else None
-        await stream.watch(AAPL)
+        await stream.follow(QUOTES_OF_APPLE)
         proxy.error(-1, 2103, "Market data farm connection is broken:usfarm")
         proxy.error(-1, 2104, "Market data farm connection is OK:usfarm")
-        # One is the line's own, which expects its first tick.
-        await until(lambda: len(broker._quotes._timers) == 2)
+        await until(lambda: broker._market_data._farm_timer)
         async with not_ready(broker, proxy, state):
             hold_up(FARM_GRACE + 1)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert len(broker._quotes._timers) == 1, "the renewal has not been made"
+            await shortly(lambda: broker._market_data._farm_timer is None)
         await round_trip(broker)
         assert proxy.count(MARKET_DATA) == 2
         assert not (await broker.get_quote(AAPL)).stale

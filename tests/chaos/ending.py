@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.chaos.run import Run
 
 QUOTES_WITHIN: Final = 12.0
-"""Seconds in which each symbol has to have a quote: lines without one are subscribed again five seconds after
+"""Seconds in which each symbol has to have a quote: lines without one are subscribed again six seconds after
 their farm has come back."""
 ARRIVES_WITHIN: Final = 5.0
 """Seconds in which an event has reached whoever reads."""

@@ -70,6 +70,11 @@ def test_a_backtest_and_a_walk_forward(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_the_market_is_shown_as_a_book_bars_and_ticks(gateway_port: int) -> None:
+    told = output_of("market_data.py", gateway_port).splitlines()
+    assert {line.split()[0] for line in told} == {"book", "tick", "bar"}
+
+
 def test_a_bracket_is_placed_whole() -> None:
     port = free_port()
     with running(["trademind", "gateway", "start", "--port", str(port)], port):

@@ -52,9 +52,9 @@ async def test_without_limits_nothing_is_asked_for(gateway: PaperGatewayServer, 
         await desk.place(order())
         await desk.risk.set_limits(limits(max_order_quantity=10, price_collar="0.1"), by=BY)
         await desk.place(order())  # at the market: no price to look at
-        assert desk.broker._quotes._lines == {}
+        assert [usage.used for usage in desk.broker.line_usage()] == [0] * 4
         assert await is_refused(desk, order_type="LMT", limit_price=999) == "price_collar"
-        assert len(desk.broker._quotes._lines) == 1
+        assert desk.broker.line_usage()[0].used == 1
 
 
 async def test_what_is_refused_is_not_written_down(gateway: PaperGatewayServer, tmp_path: Path) -> None:

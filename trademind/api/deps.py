@@ -19,6 +19,7 @@ from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.jobs import BarJobs
+from trademind.market.hub import Hub
 from trademind.settings import Settings
 from trademind.trading.audit import Caller
 from trademind.trading.entry import OrderEntry
@@ -77,6 +78,10 @@ async def _feed(connection: HTTPConnection) -> Source:
     return _state(connection)["runtime"].feed
 
 
+async def _hub(connection: HTTPConnection) -> Hub:
+    return _state(connection)["hub"]
+
+
 async def _settings(connection: HTTPConnection) -> Settings:
     return _state(connection)["runtime"].settings
 
@@ -97,6 +102,7 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 ArchiveDep = Annotated[BarArchive, Depends(_archive)]
 BarJobsDep = Annotated[BarJobs, Depends(_bar_jobs)]
 FeedDep = Annotated[Source, Depends(_feed)]
+HubDep = Annotated[Hub, Depends(_hub)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 WatchDep = Annotated[LoopWatch, Depends(_watch)]

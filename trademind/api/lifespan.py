@@ -7,6 +7,7 @@ from typing import Protocol, TypedDict
 from fastapi import FastAPI
 
 from trademind.aio import short_collections
+from trademind.api.market_frames import market_text
 from trademind.api.metrics import Metrics
 from trademind.api.streaming import Source
 from trademind.brokers.base import Broker
@@ -14,6 +15,7 @@ from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
 from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.jobs import BarJobs
+from trademind.market.hub import Hub
 from trademind.settings import Settings
 from trademind.trading.entry import OrderEntry
 from trademind.trading.risk import Risk
@@ -58,6 +60,7 @@ class AppState(TypedDict):
     """What every request can reach. Each app has its own; nothing is global."""
 
     runtime: OpenedRuntime
+    hub: Hub
     watch: LoopWatch
     metrics: Metrics
 
@@ -70,11 +73,13 @@ def lifespan_of(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
         async with open_runtime(settings) as runtime, LoopWatch() as watch:
+            hub = Hub(runtime.broker, market_text)
             with short_collections():
                 yield {
                     "runtime": runtime,
+                    "hub": hub,
                     "watch": watch,
-                    "metrics": Metrics(runtime.broker, runtime.journal, watch),
+                    "metrics": Metrics(runtime.broker, runtime.journal, watch, hub),
                 }
 
     return lifespan

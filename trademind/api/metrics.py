@@ -20,9 +20,10 @@ from prometheus_client.registry import Collector
 
 import trademind
 from trademind.brokers.base import Broker
-from trademind.domain import SessionInfo, SessionState
+from trademind.domain import LineUsage, SessionInfo, SessionState
 from trademind.journal import Journal
 from trademind.loopwatch import LoopWatch
+from trademind.market.hub import Hub, HubStatistics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The version of the format that every Prometheus reads."""
@@ -34,9 +35,9 @@ USABLE_FARMS = frozenset({"ok", "inactive"})
 class Metrics:
     """The metrics of one app."""
 
-    def __init__(self, broker: Broker, journal: Journal, watch: LoopWatch) -> None:
+    def __init__(self, broker: Broker, journal: Journal, watch: LoopWatch, hub: Hub) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(broker, journal, watch))
+        self._registry.register(_Collector(broker, journal, watch, hub))
         # CPU time, memory, start time and open files, where the system tells them (Linux).
         ProcessCollector(registry=self._registry)
 
@@ -46,16 +47,19 @@ class Metrics:
 
 
 class _Collector(Collector):
-    def __init__(self, broker: Broker, journal: Journal, watch: LoopWatch) -> None:
+    def __init__(self, broker: Broker, journal: Journal, watch: LoopWatch, hub: Hub) -> None:
         self._broker = broker
         self._journal = journal
         self._watch = watch
+        self._hub = hub
 
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("trademind_build", "TradeMind itself.", {"version": trademind.__version__})
         yield from _session(self._broker.session)
         yield from _journal(self._journal)
         yield from _loop(self._watch)
+        yield from _lines(self._broker.line_usage())
+        yield from _market(self._hub.statistics)
 
 
 def _session(session: SessionInfo) -> Iterator[Metric]:
@@ -129,6 +133,31 @@ def _loop(watch: LoopWatch) -> Iterator[Metric]:
         "How often the event loop stood still without a callback to blame, as on a suspended machine.",
         watch.pause_count,
     )
+
+
+def _lines(lines: Iterable[LineUsage]) -> Iterator[Metric]:
+    family = GaugeMetricFamily(
+        "trademind_market_lines",
+        "Market data lines: what IB grants, what is subscribed, and what of it somebody follows.",
+        labels=["channel", "which"],
+    )
+    for line in lines:
+        family.add_metric([line.channel, "limit"], line.limit)
+        family.add_metric([line.channel, "used"], line.used)
+        family.add_metric([line.channel, "held"], line.held)
+    yield family
+
+
+def _market(hub: HubStatistics) -> Iterator[Metric]:
+    yield GaugeMetricFamily("trademind_stream_clients", "Clients that follow market data.", hub.clients)
+    yield GaugeMetricFamily(
+        "trademind_stream_topics", "Kinds of data of an instrument that are followed.", hub.topics
+    )
+    yield CounterMetricFamily("trademind_stream_flushes", "Batches sent to clients.", hub.flushes)
+    yield CounterMetricFamily(
+        "trademind_stream_encoded", "Values written, each once for all clients.", hub.encoded
+    )
+    yield CounterMetricFamily("trademind_stream_delivered", "Values sent to clients.", hub.delivered)
 
 
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -1,8 +1,9 @@
 """One client of `/api/stream`: what it asks for, and what it is sent.
 
-The connection has two sides that never wait for each other. One reads the client's commands and answers them;
-the other takes events from a stream and sends them. A client that does not read is closed: its events wait up
-to a bound, its socket up to a deadline. It comes back with the number of the last event it has seen.
+The connection has three sides that never wait for each other. One reads the client's commands and answers
+them; one takes events from a stream and sends them; one flushes market data at the pace that the client has
+chosen. A client that does not read is closed: its events wait up to a bound, its socket up to a deadline. It
+comes back with the number of the last event it has seen.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from trademind.aio import Tasks
+from trademind.api.market_frames import joined_frames, single_frames
 from trademind.api.schemas.base import time
-from trademind.api.schemas.stream import CommandIn, Frame, InstrumentIn, data_of
+from trademind.api.schemas.stream import CommandIn, Frame, Wanted, data_of
 from trademind.brokers.streams import EventStream
-from trademind.domain import Channel, Contract, State
+from trademind.domain import Channel, State
 from trademind.errors import Invalid, Malformed, StateNotKept, StreamOverrun, TradeMindError
+from trademind.market.hub import Hub
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ HEARTBEAT: Final = 10.0
 """Seconds without a frame after which the client is told that the connection lives."""
 SEND_WITHIN: Final = 10.0
 """Seconds in which a client has to take a frame."""
+FRAMES_IN_A_ROW: Final = 20
+"""Frames of market data to one client until others have their turn."""
 LAST_WORDS: Final = 1.0
 """Seconds in which it has to take the last ones when the server stops."""
 PAGE: Final = 200
@@ -47,20 +52,26 @@ class Source(Protocol):
 
 
 class Connection:
-    """`await Connection(websocket, feed).serve()` until either side ends it."""
+    """`await Connection(websocket, feed, hub).serve()` until either side ends it."""
 
-    def __init__(self, websocket: WebSocket, source: Source) -> None:
+    def __init__(self, websocket: WebSocket, source: Source, hub: Hub) -> None:
         self._websocket = websocket
         self._source = source
+        self._market = hub.open()
+        self._interval_ms: int | None = None
+        """As the client has set it; each value is a frame of its own as long as it has not."""
+        self._flushing = asyncio.Lock()
+        """Held while a batch is sent: what is unfollowed meanwhile is acknowledged after it."""
         self._sending = asyncio.Lock()
-        self._instruments: dict[int, Contract] = {}
+        self._sent_at = asyncio.get_running_loop().time()
 
     async def serve(self) -> None:
         """Raises nothing: whatever ends the connection has been told to the client, if it is there."""
         await self._websocket.accept()
         tasks = Tasks()
-        async with self._source.stream() as stream:
+        async with self._source.stream() as stream, self._market:
             sides = {
+                tasks.spawn(self._send_market(), name="market sender", expected=WebSocketDisconnect),
                 tasks.spawn(self._send_events(stream), name="stream sender", expected=WebSocketDisconnect),
                 tasks.spawn(self._read_commands(stream), name="stream reader", expected=WebSocketDisconnect),
             }
@@ -76,18 +87,20 @@ class Connection:
 
     async def _send_events(self, stream: EventStream) -> None:
         try:
+            loop = asyncio.get_running_loop()
             while True:
                 try:
-                    async with asyncio.timeout(HEARTBEAT):
+                    async with asyncio.timeout_at(self._sent_at + HEARTBEAT):
                         item = await anext(stream)
                 except TimeoutError:
-                    await self._send(Frame(type="heartbeat", ts=_now()))
+                    if loop.time() >= self._sent_at + HEARTBEAT:
+                        await self._send(Frame(type="heartbeat", ts=_now()))
                     continue
                 # Whoever follows nothing has nothing that could have gaps.
                 if isinstance(item, State):
                     await self._send_state(item)
                 else:
-                    await self._send(Frame.of(item))
+                    await self._send(Frame.of(item, lost={topic.channel for topic in self._market.topics}))
         except StopAsyncIteration:
             await self._close(GOING_AWAY, "the server is stopping")
         except (StreamOverrun, TimeoutError):
@@ -97,6 +110,19 @@ class Connection:
             with suppress(TimeoutError):
                 await self._send_error(error, None)
             await self._close(TRY_AGAIN_LATER, "the journal cannot be read: connect again and resume")
+
+    async def _send_market(self) -> None:
+        try:
+            while batch := await self._market.flush():
+                async with self._flushing:
+                    frames = single_frames if self._interval_ms is None else joined_frames
+                    for number, text in enumerate(frames(batch, self._market.write), 1):
+                        await self._send_text(text)
+                        if number % FRAMES_IN_A_ROW == 0:
+                            await self._market.turn()
+            await asyncio.Event().wait()  # the other side has the last word
+        except TimeoutError:
+            await self._close_slow()
 
     async def _send_state(self, state: State) -> None:
         """In pages, between which others have their turn."""
@@ -118,13 +144,16 @@ class Connection:
         unset = {
             name for name in ("channel", "id", "seq", "name", "data", "more") if getattr(frame, name) is None
         }
-        text = frame.model_dump_json(exclude=unset)
+        await self._send_text(frame.model_dump_json(exclude=unset))
+
+    async def _send_text(self, text: str) -> None:
         async with self._sending, asyncio.timeout(SEND_WITHIN):
             try:
                 await self._websocket.send_text(text)
             except RuntimeError as error:
                 # The server has closed it meanwhile, for a ping that was not answered.
                 raise WebSocketDisconnect(code=1006) from error
+        self._sent_at = asyncio.get_running_loop().time()
 
     async def _close_slow(self) -> None:
         await self._close(TOO_SLOW, "too slow: connect again and resume after the last seq")
@@ -159,34 +188,42 @@ class Connection:
         channels = command.channels
         if command.action == "unsubscribe":
             stream.unfollow(*channels.chosen)
-            for wanted in channels.instruments():
-                for con_id, contract in list(self._instruments.items()):
-                    if wanted.is_about(contract):
-                        del self._instruments[con_id]
-                        stream.unwatch(con_id)
-            await self._acknowledge(stream, command)
+            async with self._flushing:
+                for wanted in channels.market:
+                    for topic in self._market.topics:
+                        if wanted.is_about(topic):
+                            self._market.unfollow(topic)
+                await self._acknowledge(stream, command)
             return
         if command.since is not None:
             stream.check_known(command.since)
-        await self._acknowledge(stream, command)
+        async with self._flushing:
+            if command.interval_ms is not None:
+                self._interval_ms = command.interval_ms
+                self._market.interval = command.interval_ms / 1000
+            await self._acknowledge(stream, command)
         if command.since is not None:
             stream.resume(command.since, *channels.chosen)
         else:
             stream.follow(*channels.chosen)
-        await asyncio.gather(*(self._watch(stream, wanted, command.id) for wanted in channels.instruments()))
+        await asyncio.gather(*(self._watch(wanted, command.id) for wanted in channels.market))
 
-    async def _watch(self, stream: EventStream, wanted: InstrumentIn, identity: str | int | None) -> None:
+    async def _watch(self, wanted: Wanted, identity: str | int | None) -> None:
         try:
-            contract = await stream.watch(wanted.query())
-            self._instruments[contract.con_id] = contract
+            await self._market.follow(wanted.subject())
         except TradeMindError as error:
-            about = {"symbol": wanted.symbol, "con_id": wanted.con_id}
-            await self._send_error(error, identity, Channel.QUOTES, **about)
+            about = {"symbol": wanted.instrument.symbol, "con_id": wanted.instrument.con_id}
+            await self._send_error(error, identity, wanted.channel, **about)
 
     async def _acknowledge(self, stream: EventStream, command: CommandIn) -> None:
         chosen = set(command.channels.chosen)
-        follows = stream.follows if command.action == "unsubscribe" else stream.follows | chosen
-        await self._send(Frame(type="ack", id=command.id, ts=_now(), data={"channels": sorted(follows)}))
+        follows = stream.follows | {topic.channel for topic in self._market.topics}
+        if command.action != "unsubscribe":
+            follows |= chosen
+        data: dict[str, object] = {"channels": sorted(follows)}
+        if self._interval_ms is not None:
+            data["interval_ms"] = self._interval_ms
+        await self._send(Frame(type="ack", id=command.id, ts=_now(), data=data))
 
     async def _send_error(
         self, error: TradeMindError, identity: str | int | None, channel: Channel | None = None, **about: Any

@@ -7,9 +7,10 @@ the gateway goes away, every call that is waiting fails at once.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from trademind.brokers.streams import EventStream, QuoteSource
+from trademind.brokers.streams import EventStream
+from trademind.brokers.topics import MarketStream
 from trademind.domain import (
     Account,
     Bar,
@@ -19,6 +20,7 @@ from trademind.domain import (
     ContractMatch,
     ContractQuery,
     Execution,
+    LineUsage,
     OptionParameters,
     Order,
     OrderChange,
@@ -32,6 +34,7 @@ from trademind.domain import (
     ScanRequest,
     ScanRow,
     SessionInfo,
+    Subject,
 )
 
 AGE_FOR_ORDERS: Final = timedelta(days=1)
@@ -76,16 +79,19 @@ class Broker(Protocol):
         ...
 
     def stream(self, *channels: Channel) -> EventStream:
-        """A stream of these channels, and of the quotes it is told to watch. Close it after use.
+        """A stream of these channels of the account and the session. Close it after use.
 
         Each channel begins with its `State`, how everything in it stands; where the session is not ready the
         stream begins with a `Gap`, and states follow before the `Resumed`.
         """
         ...
 
-    @property
-    def quote_source(self) -> QuoteSource:
-        """Who holds market data lines, for streams of somebody else's that follow quotes as well."""
+    def market(self, *subjects: Subject) -> MarketStream[Any]:
+        """A stream of market data: of these subjects and what it is told to follow. Close it after use."""
+        ...
+
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        """What IB grants of each kind of market data, and how much of it is taken. Always answers."""
         ...
 
     async def get_account(self) -> Account:

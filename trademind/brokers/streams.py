@@ -22,13 +22,10 @@ from trademind.clock import Clock
 from trademind.domain import (
     Account,
     Channel,
-    Contract,
-    ContractQuery,
     Event,
     Execution,
     Gap,
     Order,
-    Quote,
     Resumed,
     SessionInfo,
     State,
@@ -39,13 +36,6 @@ from trademind.errors import StreamOverrun, Unavailable, UnknownSequence
 MAX_PENDING: Final = 10_000
 """Events that may wait for one consumer: a busy day's orders, some 10 MB. Whoever is further behind has
 stopped reading."""
-
-
-class QuoteSource(Protocol):
-    """Who holds market data lines for streams."""
-
-    async def hold(self, query: ContractQuery, stream: "EventStream") -> Contract: ...
-    def release(self, con_id: int, stream: "EventStream") -> None: ...
 
 
 class History(Protocol):
@@ -73,7 +63,6 @@ class EventStream:
     """One consumer's stream, made by `IBKRBroker.stream`:
 
         async with broker.stream(Channel.ORDERS) as stream:
-            await stream.watch(ContractQuery(symbol="AAPL"))
             async for item in stream:
                 ...
 
@@ -81,17 +70,15 @@ class EventStream:
     fallen too far behind: then it has to read the present state and open a new stream.
     """
 
-    def __init__(self, hub: "Streams", channels: Collection[Channel], quotes: QuoteSource) -> None:
+    def __init__(self, hub: "Streams", channels: Collection[Channel]) -> None:
         self._hub = hub
         self._channels: set[Channel] = set()
         self._owed: set[Channel] = set()
         """Channels of which there is nothing certain to say yet; it is said when the gap ends."""
-        self._quotes = quotes
-        self._watched: set[int] = set()
         self._pending: deque[StreamItem | _Past] = deque()
         self._page: deque[Event] = deque()
         """What was read of the past that is next in the queue."""
-        self._latest: dict[tuple[Channel, int], Callable[[], Any]] = {}
+        self._latest: dict[Channel, Callable[[], Any]] = {}
         """What has changed since it was last taken, and how to read it."""
         self._wake = asyncio.Event()
         self.is_over = asyncio.Event()
@@ -139,7 +126,7 @@ class EventStream:
         for channel in sorted(self._owed):
             if (state := self._hub.state(channel)) is not None:
                 self._owed.discard(channel)
-                self._latest.pop((channel, 0), None)
+                self._latest.pop(channel, None)
                 self.offer(state)
 
     def unfollow(self, *channels: Channel) -> None:
@@ -147,31 +134,8 @@ class EventStream:
         self._channels.difference_update(channels)
         self._owed.difference_update(channels)
 
-    async def watch(self, query: ContractQuery) -> Contract:
-        """Follow the quotes of an instrument. Its present quote is the first event.
-
-        Raises:
-            ContractNotFound, AmbiguousContract, Unavailable, NoAnswer.
-            PacingViolation: every market data line is held by somebody.
-        """
-        contract = await self._quotes.hold(query, self)
-        if self.is_over.is_set():  # closed while IB was being asked
-            self._quotes.release(contract.con_id, self)
-        else:
-            self._watched.add(contract.con_id)
-        return contract
-
-    def unwatch(self, con_id: int) -> None:
-        """Follow an instrument no longer."""
-        if con_id in self._watched:
-            self._watched.discard(con_id)
-            self._latest.pop((Channel.QUOTES, con_id), None)
-            self._quotes.release(con_id, self)
-
     def close(self) -> None:
-        """End the stream: nothing more comes, and what it watched is let go."""
-        for con_id in list(self._watched):
-            self.unwatch(con_id)
+        """End the stream: nothing more comes."""
         self.is_over.set()
         self._hub.forget(self)
         self._wake.set()
@@ -209,8 +173,8 @@ class EventStream:
                 await self._read(item)
                 continue
             if self._latest:
-                key = next(iter(self._latest))
-                return self._hub.event(key[0], self._latest.pop(key)())
+                channel = next(iter(self._latest))
+                return self._hub.event(channel, self._latest.pop(channel)())
             if self.is_over.is_set():
                 raise StopAsyncIteration
             self._wake.clear()
@@ -248,22 +212,17 @@ class EventStream:
             self._pending.append(item)
         self._wake.set()
 
-    def touch(self, channel: Channel, key: int, read: Callable[[], Any]) -> None:
+    def touch(self, channel: Channel, read: Callable[[], Any]) -> None:
         """A value has changed; `read` tells it when the consumer comes round to it."""
-        is_followed = channel is Channel.QUOTES or (channel in self._channels and channel not in self._owed)
+        is_followed = channel in self._channels and channel not in self._owed
         if is_followed and not (self._has_overrun or self.is_over.is_set()):
-            self._latest[channel, key] = read
+            self._latest[channel] = read
             self._wake.set()
 
     @property
     def follows(self) -> frozenset[Channel]:
-        """The channels it follows; quotes as soon as an instrument is watched."""
-        return frozenset(self._channels) | ({Channel.QUOTES} if self._watched else frozenset())
-
-    @property
-    def watched(self) -> frozenset[int]:
-        """The con ids of the instruments whose quotes it follows."""
-        return frozenset(self._watched)
+        """The channels it follows."""
+        return frozenset(self._channels)
 
 
 class Streams:
@@ -295,9 +254,9 @@ class Streams:
         )
         """The gap that everybody is in."""
 
-    def open(self, channels: Collection[Channel], quotes: QuoteSource) -> EventStream:
+    def open(self, channels: Collection[Channel]) -> EventStream:
         """A new stream of these channels; it begins with the gap, if there is one."""
-        stream = EventStream(self, channels, quotes)
+        stream = EventStream(self, channels)
         self._streams.add(stream)
         return stream
 
@@ -321,7 +280,7 @@ class Streams:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def event(self, channel: Channel, data: Order | Execution | SessionInfo | Account | Quote) -> Event:
+    def event(self, channel: Channel, data: Order | Execution | SessionInfo | Account) -> Event:
         return Event(channel=channel, time=self._clock.now(), data=data)
 
     def publish(self, channel: Channel, data: Order | Execution | SessionInfo) -> None:
@@ -338,7 +297,7 @@ class Streams:
     def touch(self, channel: Channel, read: Callable[[], Any]) -> None:
         """A latest value has changed."""
         for stream in self._streams:
-            stream.touch(channel, 0, read)
+            stream.touch(channel, read)
 
     def interrupt(self, since: datetime, reason: str, connection_number: int) -> None:
         """From `since` on nothing is vouched for. Within a gap this says nothing new."""
@@ -356,14 +315,12 @@ class Streams:
             return
         for stream in self._streams:
             stream.pay()
-            follows = sorted(stream.follows)
             stream.offer(
                 Resumed(
                     time=self._clock.now(),
                     gap_since=gap.since,
                     connection_number=connection_number,
-                    recovered=tuple(channel for channel in follows if channel is not Channel.QUOTES),
-                    lost=tuple(channel for channel in follows if channel is Channel.QUOTES),
+                    recovered=tuple(sorted(stream.follows)),
                 )
             )
 

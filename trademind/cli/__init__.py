@@ -14,6 +14,7 @@ from trademind.cli import (
     doctor,
     gateway,
     journal,
+    live,
     market,
     orders,
     portfolio,
@@ -62,6 +63,7 @@ app.command()(risk.risk)
 app.command()(risk.halt)
 app.command()(risk.resume)
 app.command()(market.quote)
+app.command()(live.watch)
 app.command()(scanner.scan)
 app.command()(doctor.doctor)
 

@@ -3,8 +3,13 @@
 import errno
 import logging
 import socket
+from typing import Final
 
 from trademind.cli.output import CommandFailed, Exit
+
+MAX_UNSENT: Final = 128 * 1024
+"""Bytes that the system keeps of what a client has not taken. By itself it would keep megabytes: old quotes
+for one that reads slowly, and minutes until one that does not read is noticed."""
 
 
 def configure_logging(level: str) -> None:
@@ -35,6 +40,8 @@ def listen(host: str, port: int) -> socket.socket:
         sock = socket.create_server(address[:2], family=family, backlog=1024)
         # asyncio sets it only where it knows the protocol; a frame would wait for the last one's receipt.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # not on Windows
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
         return sock
     except OSError as error:
         names = ("TRADEMIND_SERVER__HOST", "--port")

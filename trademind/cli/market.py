@@ -6,6 +6,7 @@ import typer
 
 from trademind.cli.client import Server, Url
 from trademind.cli.output import Json, print_json, print_table, reporting
+from trademind.cli.plot import print_plot
 
 SecType = Annotated[str, typer.Option(help="IB's security type: STK, CASH, FUT, CRYPTO, …")]
 Exchange = Annotated[str | None, typer.Option(help="Where, if not where IB trades its type.")]
@@ -72,6 +73,7 @@ def bars(
     sec_type: SecType = "STK",
     exchange: Exchange = None,
     currency: Currency = "USD",
+    plotted: Annotated[bool, typer.Option("--plot", help="Draw them as candles.")] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -91,6 +93,9 @@ def bars(
         )
         if as_json:
             print_json(found)
+            return
+        if plotted:
+            print_plot(found["bars"], title=f"{found['symbol']} {found['bar_size']}")
             return
         rows = [
             (

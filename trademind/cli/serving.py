@@ -75,6 +75,8 @@ def serve(settings: Settings, sock: socket.socket, as_json: bool) -> None:
         lifespan="on",
         timeout_graceful_shutdown=GRACE,
         ws_max_size=WS_MAX_SIZE,
+        # Most clients are on this machine, and each would have the same text compressed for itself.
+        ws_per_message_deflate=False,
     )
     server = _Server(config, lambda: _announce(settings, sock, opened[0].broker.session, as_json), opened)
     # uvicorn shuts down in order and then raises the signal once more, for whoever had asked for it before:

@@ -1,13 +1,15 @@
 """The commands' way to a server's stream: frames as they come, over restarts of the server.
 
-Who comes back goes on after the last event seen, so that nothing is missed or told twice; where the server
-does not know that event, as with another journal, it begins anew with how things stand.
+Who follows events comes back after the last one seen, so that nothing is missed or told twice; where the
+server does not know that event, as with another journal, it begins anew with how things stand. Who follows
+market data asks for it again.
 """
 
 import json
 import time
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import typer
@@ -26,24 +28,68 @@ CLOSE_WITHIN: Final = 1.0
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 5.0
 """Seconds between attempts to come back: a server takes a few to start."""
+ASK_AGAIN: Final = 1.0
+"""Seconds until market data is asked for again that was not to be had, as while the session is not ready."""
 
 
 def frames(url: str, channel: str) -> Iterator[Frame]:
     """What a server's stream tells of one channel, for ever: snapshots, events, gaps and their ends.
 
+    Raises as `_over_restarts`.
+    """
+    return _over_restarts(url, _Events(channel), _say_away)
+
+
+def market_frames(
+    url: str,
+    channels: dict[str, list[str]],
+    interval_ms: int,
+    *,
+    seconds: float | None = None,
+    away: Callable[[str], None] | None = None,
+) -> Iterator[Frame]:
+    """What a server's stream tells of the market, for so many seconds or for ever.
+
+    Raises as `_over_restarts`.
+
+    Args:
+        away: Told the reason where the connection is lost; by default the user is.
+    """
+    until = inf if seconds is None else time.monotonic() + seconds
+    return _over_restarts(url, _Market(channels, interval_ms, until), away or _say_away, until)
+
+
+def _say_away(reason: str) -> None:
+    typer.echo(f"the server is away ({reason}); this goes on when it is back", err=True)
+
+
+class _Reading(Protocol):
+    """What is known of a stream over all its connections."""
+
+    def read(self, connection: ClientConnection) -> Iterator[Frame]:
+        """What one connection tells, to its end with one of `OSError` and `ConnectionClosed`, or as long as
+        one wants to know."""
+        ...
+
+
+def _over_restarts(
+    url: str, stream: _Reading, away: Callable[[str], None], until: float = inf
+) -> Iterator[Frame]:
+    """What all connections tell, until then.
+
     Raises:
         CommandFailed: no server answers at first, or it does not let this program in.
     """
-    stream = _Stream(url, channel)
     backoff = Backoff(first=FIRST_WAIT, limit=LONGEST_WAIT)
     has_begun = False
     while True:
         try:
-            with stream.opened() as connection:
+            with _opened(url) as connection:
                 has_begun = True
                 for frame in stream.read(connection):
                     backoff.reset()
                     yield frame
+                return
         except InvalidStatus as error:
             if (status := error.response.status_code) < 500:
                 raise CommandFailed.because(
@@ -59,34 +105,37 @@ def frames(url: str, channel: str) -> Iterator[Frame]:
                 f"no server answers at {url}; start one with `trademind server start`, or say with --url "
                 "where it is",
             )
-        typer.echo(f"the server is away ({reason}); this goes on when it is back", err=True)
-        time.sleep(backoff.next())  # a command of one thread: there is nothing else to do meanwhile
+        away(reason)
+        if time.monotonic() >= until:
+            return
+        # A command of one thread: there is nothing else to do meanwhile.
+        time.sleep(max(0.0, min(backoff.next(), until - time.monotonic())))
 
 
-class _Stream:
-    """What is known of a stream over all its connections."""
+def _opened(url: str) -> ClientConnection:
+    parts = urlsplit(url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    # A proxy of the environment is not for the machine's own server.
+    return connect(
+        urlunsplit((scheme, parts.netloc, "/api/stream", "", "")),
+        open_timeout=CONNECT_WITHIN,
+        close_timeout=CLOSE_WITHIN,
+        compression=None,
+        max_size=None,
+        proxy=None,
+    )
 
-    def __init__(self, url: str, channel: str) -> None:
-        parts = urlsplit(url)
-        scheme = "wss" if parts.scheme == "https" else "ws"
-        self._address = urlunsplit((scheme, parts.netloc, "/api/stream", "", ""))
+
+class _Events:
+    """A channel of events."""
+
+    def __init__(self, channel: str) -> None:
         self._channel = channel
         self._seq: int | None = None
         """The last event seen, once a whole snapshot has come."""
 
-    def opened(self) -> ClientConnection:
-        # A proxy of the environment is not for the machine's own server.
-        return connect(
-            self._address,
-            open_timeout=CONNECT_WITHIN,
-            close_timeout=CLOSE_WITHIN,
-            compression=None,
-            max_size=None,
-            proxy=None,
-        )
-
     def read(self, connection: ClientConnection) -> Iterator[Frame]:
-        """The frames of one connection, until it ends with one of `OSError` and `ConnectionClosed`."""
+        """As `_Reading.read`."""
         self._ask(connection)
         pages: list[Any] = []
         while True:
@@ -114,3 +163,30 @@ class _Stream:
         if self._seq is not None:
             command |= {"action": "resume", "since": self._seq}
         connection.send(json.dumps(command))
+
+
+class _Market:
+    """Market data of some instruments, which is there when it is asked for."""
+
+    def __init__(self, channels: dict[str, list[str]], interval_ms: int, until: float) -> None:
+        self._command = json.dumps({"action": "subscribe", "interval_ms": interval_ms, "channels": channels})
+        self._until = until
+
+    def read(self, connection: ClientConnection) -> Iterator[Frame]:
+        """As `_Reading.read`."""
+        silent_at, ask_at = time.monotonic() + SILENCE, time.monotonic()
+        while (now := time.monotonic()) < self._until:
+            if now >= ask_at:
+                connection.send(self._command)  # what is followed already is not changed by it
+                ask_at = inf
+            try:
+                wait = min(self._until, silent_at, ask_at) - now
+                frame: Frame = json.loads(connection.recv(timeout=max(wait, 0.0)))
+            except TimeoutError:
+                if time.monotonic() >= silent_at:
+                    raise
+                continue
+            silent_at = time.monotonic() + SILENCE
+            if frame["type"] == "error" and frame["data"]["retry_safe"]:
+                ask_at = time.monotonic() + ASK_AGAIN
+            yield frame

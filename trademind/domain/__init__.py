@@ -4,7 +4,8 @@ Money, order prices and quantities are `Decimal`; times are aware and in UTC; un
 """
 
 from trademind.domain.account import Account, DataSource, PnL, Position
-from trademind.domain.events import Channel, Event, Gap, Resumed, State
+from trademind.domain.channels import LATEST_VALUE, MARKET, Channel
+from trademind.domain.events import Event, Gap, Resumed, State
 from trademind.domain.executions import Execution
 from trademind.domain.groups import OCAType, OrderClass, OrderGroup, StopLoss, bracket
 from trademind.domain.instruments import (
@@ -16,7 +17,22 @@ from trademind.domain.instruments import (
     SecType,
     default_exchange,
 )
-from trademind.domain.market import Bar, BarRequest, DataType, Quote, default_data
+from trademind.domain.market import (
+    Bar,
+    BarRequest,
+    DataType,
+    Depth,
+    DepthLevel,
+    Greeks,
+    LineUsage,
+    LiveBar,
+    Missed,
+    Quote,
+    Subject,
+    Tick,
+    TickType,
+    default_data,
+)
 from trademind.domain.notices import Notice
 from trademind.domain.orders import (
     Order,
@@ -41,6 +57,8 @@ from trademind.domain.session import SessionInfo, SessionState, Snapshot
 from trademind.domain.targets import Standing, Target
 
 __all__ = [
+    "LATEST_VALUE",
+    "MARKET",
     "Account",
     "Bar",
     "BarRequest",
@@ -51,10 +69,16 @@ __all__ = [
     "ContractQuery",
     "DataSource",
     "DataType",
+    "Depth",
+    "DepthLevel",
     "Event",
     "Execution",
     "Gap",
+    "Greeks",
+    "LineUsage",
+    "LiveBar",
     "Margin",
+    "Missed",
     "Notice",
     "OCAType",
     "OptionParameters",
@@ -85,7 +109,10 @@ __all__ = [
     "Standing",
     "State",
     "StopLoss",
+    "Subject",
     "Target",
+    "Tick",
+    "TickType",
     "TimeInForce",
     "TradingHours",
     "TradingMode",

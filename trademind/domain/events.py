@@ -6,32 +6,12 @@ gets a `Gap`; when it can again, a `Resumed` that tells what was made up for and
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from trademind.domain.account import Account
+from trademind.domain.channels import Channel
 from trademind.domain.executions import Execution
-from trademind.domain.market import Quote
 from trademind.domain.orders import Order
 from trademind.domain.session import SessionInfo
-
-
-class Channel(StrEnum):
-    ORDERS = "orders"
-    """Every change of an order, in order, none left out."""
-    EXECUTIONS = "executions"
-    """Every fill, and every fill again when its commission is reported."""
-    SESSION = "session"
-    """Every change of the session's state."""
-    ACCOUNT = "account"
-    """The account's figures. A broker tells the latest, however many there were in between; what is told from
-    the journal is every change that was written down."""
-    QUOTES = "quotes"
-    """Quotes of the instruments that are watched: the latest of each."""
-
-
-LATEST_VALUE = frozenset({Channel.ACCOUNT, Channel.QUOTES})
-"""A broker's channels in which a slow consumer sees fewer values, but never older ones. The others are
-lossless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +31,7 @@ class Event:
 
     channel: Channel
     time: datetime
-    data: Order | Execution | SessionInfo | Account | Quote
+    data: Order | Execution | SessionInfo | Account
     seq: int | None = None
     """Its number in the journal, where it is told from there: one for all channels, without gaps."""
     name: str | None = None
@@ -79,8 +59,6 @@ class Resumed:
     """Greater than the gap's where a new connection had to be made."""
     recovered: tuple[Channel, ...]
     """Nothing of these is missing: fills and orders are listed by IB, figures are sent anew."""
-    lost: tuple[Channel, ...]
-    """What happened in between is lost, as nobody keeps it: quotes."""
 
 
 StreamItem = State | Event | Gap | Resumed

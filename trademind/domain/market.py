@@ -1,11 +1,12 @@
-"""Market data: quotes and bars. Prices here are floats, as they are measured, not owed."""
+"""Market data: quotes, order books, ticks and bars. Prices here are floats: they are measured, not owed."""
 
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from trademind.domain.instruments import Contract, SecType
+from trademind.domain.channels import MARKET, Channel
+from trademind.domain.instruments import Contract, ContractQuery, SecType
 from trademind.domain.notices import Notice
 from trademind.errors import Invalid
 
@@ -17,6 +18,23 @@ class DataType(StrEnum):
     FROZEN = "frozen"
     DELAYED = "delayed"
     DELAYED_FROZEN = "delayed_frozen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeks:
+    """An option by IB's own model, per share: theta for a day, vega for a point of volatility."""
+
+    implied_volatility: float | None
+    """Per year: 0.25 is 25 %."""
+    delta: float | None
+    gamma: float | None
+    vega: float | None
+    theta: float | None
+    price: float | None
+    """What the model says the option is worth."""
+    underlying_price: float | None
+    pv_dividend: float | None
+    """The present value of the dividends until expiry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +64,66 @@ class Quote:
     """No longer updated: the connection, IB or the data farm is lost, or the subscription failed."""
     notices: tuple[Notice, ...] = ()
     """What IB said about the subscription: delayed data instead of live, a subscription that is missing."""
+    greeks: Greeks | None = None
+    """Of options only."""
+
+
+@dataclass(frozen=True, slots=True)
+class DepthLevel:
+    """One row of an order book."""
+
+    price: float
+    size: float
+    market_maker: str = ""
+    """Who stands there, or the exchange where the book is of several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """An order book as far as IB shows it, the best rows first."""
+
+    contract: Contract
+    as_of: datetime | None
+    """When it last changed; None before anything has come."""
+    bids: tuple[DepthLevel, ...]
+    asks: tuple[DepthLevel, ...]
+    is_smart: bool
+    """Of several exchanges together, and each row of one of them."""
+    stale: bool = False
+    notices: tuple[Notice, ...] = ()
+
+
+class TickType(StrEnum):
+    """Kinds of tick-by-tick data, by IB's names."""
+
+    LAST = "Last"
+    """Trades, as the tape reports them."""
+    ALL_LAST = "AllLast"
+    """Also combinations, derivatives and average price trades."""
+    BID_ASK = "BidAsk"
+    MID_POINT = "MidPoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One trade, one change of the best bid and ask, or of the point between them; the rest is None."""
+
+    contract: Contract
+    tick_type: TickType
+    time: datetime
+    """By IB, to the second."""
+    price: float | None = None
+    size: float | None = None
+    exchange: str | None = None
+    special_conditions: str | None = None
+    past_limit: bool | None = None
+    unreported: bool | None = None
+    """Not on the tape: a combination, an odd lot."""
+    bid: float | None = None
+    ask: float | None = None
+    bid_size: float | None = None
+    ask_size: float | None = None
+    mid_point: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +140,38 @@ class Bar:
     """Volume-weighted average price; None for kinds of data without volume."""
     count: int | None
     """Number of trades."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveBar:
+    """A bar of five seconds that has just ended."""
+
+    contract: Contract
+    what_to_show: str
+    bar: Bar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineUsage:
+    """How many of the subscriptions are taken that IB grants at once. Quotes and bars share theirs."""
+
+    channel: Channel
+    limit: int
+    used: int
+    held: int
+    """Of those: how many somebody follows. The others are kept for a while, unless their place is needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """Bars or ticks of an instrument have been missed, or may have been."""
+
+    channel: Channel
+    contract: Contract
+    reason: str
+    count: int | None = None
+    """How many; None where nobody knows."""
+    ib_code: int | None = None
 
 
 BAR_SIZES = (
@@ -98,6 +208,39 @@ SPLIT_ADJUSTED = frozenset({"TRADES", "AGGTRADES", "ADJUSTED_LAST"})
 DIVIDEND_ADJUSTED = frozenset({"ADJUSTED_LAST"})
 """What IB adjusts, by its documentation of historical data types: TRADES for splits, ADJUSTED_LAST for splits
 and dividends. Of the other kinds it says nothing."""
+
+LIVE_WHAT_TO_SHOW = ("TRADES", "MIDPOINT", "BID", "ASK")
+"""Of bars of five seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One kind of data of one instrument, as it is followed.
+
+    Raises:
+        Invalid: there is no such kind.
+    """
+
+    channel: Channel
+    """Quotes, depth, bars of five seconds, or ticks."""
+    query: ContractQuery
+    variant: str = ""
+    """Of bars what they are made of, TRADES if left out; of ticks their `TickType`, AllLast if left out."""
+
+    def __post_init__(self) -> None:
+        kinds: tuple[str, ...] = {
+            Channel.BARS: LIVE_WHAT_TO_SHOW,
+            Channel.TICKS: (TickType.ALL_LAST, *(kind for kind in TickType if kind != TickType.ALL_LAST)),
+        }.get(self.channel, ("",))
+        if self.channel not in MARKET:
+            raise Invalid([("channel", f"must be one of {', '.join(sorted(MARKET))}")])
+        variant = self.variant or kinds[0]
+        if variant not in kinds:
+            raise Invalid(
+                [("kind", f"must be one of {', '.join(kinds)}" if kinds != ("",) else "there is none")]
+            )
+        object.__setattr__(self, "variant", str(variant))
+
 
 _DURATION = re.compile(r"[1-9]\d{0,5} [SDWMY]")
 

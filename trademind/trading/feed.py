@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Final
 
-from trademind.brokers.streams import EventStream, QuoteSource, Streams
+from trademind.brokers.streams import EventStream, Streams
 from trademind.clock import Clock
 from trademind.domain import Account, Channel, Event, Execution, Gap, Order, SessionInfo
 from trademind.domain.session import READABLE
@@ -49,12 +49,10 @@ class Feed:
 
     Args:
         journal: An open one. The feed follows it from now on.
-        quotes: Who holds market data lines; quotes are not written down and come straight from there.
     """
 
-    def __init__(self, journal: Journal, quotes: QuoteSource, clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
-        self._quotes = quotes
         self._clock = clock
         self._orders: dict[str, Order] = {}
         self._executions: dict[str, Execution] = {}
@@ -79,7 +77,7 @@ class Feed:
 
     def stream(self, *channels: Channel) -> EventStream:
         """As `Broker.stream`, with numbers on events and states, from which `EventStream.resume` goes on."""
-        return self.streams.open(channels, self._quotes)
+        return self.streams.open(channels)
 
     async def page(self, channels: Collection[Channel], since: int, until: int) -> Sequence[Event]:
         """As `brokers.streams.History`."""

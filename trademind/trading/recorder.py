@@ -78,7 +78,7 @@ class Recorder:
         self._is_ending = False
         self._tasks = Tasks()
         self._figure_tasks = Tasks()
-        self.feed = Feed(journal, broker.quote_source, clock or SystemClock())
+        self.feed = Feed(journal, clock or SystemClock())
         """Where what is written down is told."""
 
     async def __aenter__(self) -> "Recorder":

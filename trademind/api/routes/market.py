@@ -1,30 +1,37 @@
-"""Market data: quotes and historical bars."""
+"""Market data: quotes, order books, lines and historical bars."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, Field
 
 from trademind.api.bars import BarWindow
-from trademind.api.deps import ArchiveDep, BrokerDep
+from trademind.api.deps import ArchiveDep, BrokerDep, HubDep
 from trademind.api.paging import Limit, PageToken
 from trademind.api.schemas.base import time
 from trademind.api.schemas.instruments import OneInstrument, QuoteFilter
 from trademind.api.schemas.market import (
     AdjustedOut,
+    AllLinesOut,
     BarOut,
     BarsPage,
+    DepthOut,
     HeadTimestampOut,
+    LinesOut,
     QuoteOut,
     QuotesOut,
 )
 from trademind.api.schemas.problem import problems
-from trademind.domain import default_data
+from trademind.domain import Channel, ContractQuery, Depth, Subject, default_data
 from trademind.domain.market import WHAT_TO_SHOW
 
 router = APIRouter(prefix="/api/market", tags=["market"])
 
 SHOWN = f"One of {', '.join(WHAT_TO_SHOW)}; if left out, trades, or the midpoint where there are none."
+
+
+DEPTH_WAIT = 3.0
+"""Seconds in which a book that is asked for has to come: IB sends the first rows within one."""
 
 
 class BarFilter(OneInstrument):
@@ -50,6 +57,28 @@ async def quotes(broker: BrokerDep, wanted: Annotated[QuoteFilter, Query()]) -> 
     """The latest quote of each symbol, in the order asked."""
     found = await broker.get_quotes(wanted.queries())
     return QuotesOut(quotes=[QuoteOut.of(quote) for quote in found])
+
+
+@router.get("/depth/{con_id}", responses=problems(404, 422, 429, 502, 503, 504))
+async def depth(hub: HubDep, con_id: Annotated[int, Path(ge=1, lt=2**31)]) -> DepthOut:
+    """The order book of one instrument as it is now. One that nobody follows is subscribed to for the answer;
+    what has not come within three seconds is not in it."""
+    subject = Subject(channel=Channel.DEPTH, query=ContractQuery(con_id=con_id, exchange="SMART"))
+    return DepthOut.of(await hub.first(subject, _has_come, within=DEPTH_WAIT))
+
+
+def _has_come(depth: Depth) -> bool:
+    return depth.as_of is not None
+
+
+@router.get("/lines", responses=problems())
+async def lines(broker: BrokerDep) -> AllLinesOut:
+    """What IB grants the login of each kind of market data, and how much of it is taken."""
+    usage = [
+        LinesOut(channel=each.channel, limit=each.limit, used=each.used, held=each.held)
+        for each in broker.line_usage()
+    ]
+    return AllLinesOut(lines=usage)
 
 
 @router.get("/bars", responses=problems(404, 409, 422, 429, 502, 503, 504))

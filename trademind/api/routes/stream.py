@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter, WebSocket
 
-from trademind.api.deps import FeedDep
+from trademind.api.deps import FeedDep, HubDep
 from trademind.api.streaming import Connection
 
 router = APIRouter()
 
 
 @router.websocket("/api/stream")
-async def stream(websocket: WebSocket, feed: FeedDep) -> None:
+async def stream(websocket: WebSocket, feed: FeedDep, hub: HubDep) -> None:
     """See docs/session-contract.md for the frames."""
-    await Connection(websocket, feed).serve()
+    await Connection(websocket, feed, hub).serve()

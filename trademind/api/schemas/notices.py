@@ -1,6 +1,6 @@
 """What IB says beside its answers."""
 
-from typing import Self
+from typing import Any, Self
 
 from trademind.api.schemas.base import Out, Time, time
 from trademind.domain import Notice
@@ -15,4 +15,9 @@ class NoticeOut(Out):
 
     @classmethod
     def of(cls, notice: Notice) -> Self:
-        return cls(time=time(notice.time), ib_code=notice.ib_code, message=notice.message)
+        return cls(**notice_fields(notice))
+
+
+def notice_fields(notice: Notice) -> dict[str, Any]:
+    """The fields of a `NoticeOut`."""
+    return {"time": time(notice.time), "ib_code": notice.ib_code, "message": notice.message}

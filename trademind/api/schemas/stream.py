@@ -1,14 +1,19 @@
-"""The frames of `/api/stream`, of which docs/session-contract.md tells: OpenAPI knows no WebSockets."""
+"""The frames of `/api/stream`, of which docs/session-contract.md tells: OpenAPI knows no WebSockets.
 
+Those of market data are put together in `market_frames`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trademind.api.schemas.base import In, Out, Time, time, time_or_none
-from trademind.api.schemas.market import QuoteOut
 from trademind.api.schemas.notices import NoticeOut
 from trademind.api.schemas.orders import ExecutionOut, OrderOut
 from trademind.api.schemas.portfolio import AccountOut
+from trademind.brokers.topics import Topic
 from trademind.domain import (
     Account,
     Channel,
@@ -18,12 +23,14 @@ from trademind.domain import (
     Execution,
     Gap,
     Order,
-    Quote,
     Resumed,
     SecType,
     SessionInfo,
     SessionState,
+    Subject,
+    TickType,
 )
+from trademind.market.hub import MAX_INTERVAL
 
 MAX_SYMBOLS = 100
 """In one request; IB has no more lines to give."""
@@ -57,27 +64,73 @@ class InstrumentIn(In):
         )
 
 
+class BarsIn(InstrumentIn):
+    what_to_show: Literal["TRADES", "MIDPOINT", "BID", "ASK"] | None = None
+
+
+class TicksIn(InstrumentIn):
+    tick_type: TickType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One kind of data of one instrument, as a client has named it."""
+
+    channel: Channel
+    instrument: InstrumentIn
+    variant: str | None = None
+
+    def subject(self) -> Subject:
+        """Raises `Invalid`."""
+        return Subject(channel=self.channel, query=self.instrument.query(), variant=self.variant or "")
+
+    def is_about(self, topic: Topic) -> bool:
+        """Does it mean what `topic` is of? Without a variant it means all there are."""
+        return (
+            topic.channel is self.channel
+            and self.variant in (None, topic.variant)
+            and self.instrument.is_about(topic.contract)
+        )
+
+
 class ChannelsIn(In):
     orders: bool = False
     executions: bool = False
     account: bool = False
     session: bool = False
     quotes: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    depth: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    bars: list[Symbol | ConId | BarsIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    ticks: list[Symbol | ConId | TicksIn] = Field(default=[], max_length=MAX_SYMBOLS)
 
     @property
     def chosen(self) -> tuple[Channel, ...]:
-        """Those that are on or off; quotes are chosen one by one."""
+        """Those that are on or off; of market data each instrument is chosen by itself."""
         return tuple(channel for channel in Channel if getattr(self, channel.value) is True)
 
-    def instruments(self) -> list[InstrumentIn]:
+    @property
+    def market(self) -> list[Wanted]:
+        """What of the market data."""
         return [
-            InstrumentIn(symbol=each)
-            if isinstance(each, str)
-            else InstrumentIn(con_id=each)
-            if isinstance(each, int)
-            else each
-            for each in self.quotes
+            *(_wanted(Channel.QUOTES, each) for each in self.quotes),
+            *(_wanted(Channel.DEPTH, each) for each in self.depth),
+            *(_wanted(Channel.BARS, each) for each in self.bars),
+            *(_wanted(Channel.TICKS, each) for each in self.ticks),
         ]
+
+
+def _wanted(channel: Channel, named: str | int | InstrumentIn) -> Wanted:
+    match named:
+        case str():
+            return Wanted(channel, InstrumentIn(symbol=named))
+        case int():
+            return Wanted(channel, InstrumentIn(con_id=named))
+        case BarsIn():
+            return Wanted(channel, named, named.what_to_show)
+        case TicksIn():
+            return Wanted(channel, named, named.tick_type)
+        case _:
+            return Wanted(channel, named)
 
 
 class CommandIn(In):
@@ -89,11 +142,15 @@ class CommandIn(In):
     channels: ChannelsIn
     since: Annotated[int, Field(ge=0, strict=True)] | None = None
     """Of `resume`: the number of the last event that the client has seen."""
+    interval_ms: Annotated[int, Field(ge=0, le=round(MAX_INTERVAL * 1000), strict=True)] | None = None
+    """Of `subscribe`: market data comes in batches from now on, at most every so many milliseconds."""
 
     @model_validator(mode="after")
     def _since_belongs_to_resume(self) -> Self:
         if (self.since is None) == (self.action == "resume"):
             raise ValueError("`resume` has `since`, the seq of the last event seen; nothing else has")
+        if self.interval_ms is not None and self.action != "subscribe":
+            raise ValueError("`interval_ms` goes with `subscribe`")
         return self
 
 
@@ -146,10 +203,10 @@ class ResumedOut(Out):
     lost: list[Channel]
 
 
-Data = OrderOut | ExecutionOut | AccountOut | SessionOut | QuoteOut
+Data = OrderOut | ExecutionOut | AccountOut | SessionOut
 
 
-def data_of(value: Order | Execution | Account | SessionInfo | Quote) -> Data:
+def data_of(value: Order | Execution | Account | SessionInfo) -> Data:
     match value:
         case Order():
             return OrderOut.of(value)
@@ -159,8 +216,6 @@ def data_of(value: Order | Execution | Account | SessionInfo | Quote) -> Data:
             return AccountOut.of(value)
         case SessionInfo():
             return SessionOut.of(value)
-        case Quote():
-            return QuoteOut.of(value)
 
 
 class Frame(Out):
@@ -179,7 +234,10 @@ class Frame(Out):
     data: list[Data] | Data | GapOut | ResumedOut | dict[str, object] | None = None
 
     @classmethod
-    def of(cls, item: Event | Gap | Resumed) -> Self:
+    def of(cls, item: Event | Gap | Resumed, *, lost: Collection[Channel] = ()) -> Self:
+        """Args:
+        lost: Of a `Resumed`: the channels of market data that are followed, of which nobody keeps any.
+        """
         at = time(item.time)
         match item:
             case Event():
@@ -201,6 +259,6 @@ class Frame(Out):
                     gap_since=time(item.gap_since),
                     connection_number=item.connection_number,
                     recovered=list(item.recovered),
-                    lost=list(item.lost),
+                    lost=sorted(lost),
                 )
                 return cls(type="resumed", ts=at, data=resumed)

@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from trademind.brokers.bars import Bars, bars_of
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr.contracts import Contracts, ContractStore
 from trademind.brokers.ibkr.history import History
-from trademind.brokers.ibkr.market_data import MAX_LINES, Quotes
+from trademind.brokers.ibkr.history_pacing import HistoryPacing
+from trademind.brokers.ibkr.line_limits import MAX_LINES
+from trademind.brokers.ibkr.market_data import MarketData
 from trademind.brokers.ibkr.orders import Orders
 from trademind.brokers.ibkr.scanners import Scanners
 from trademind.brokers.ibkr.session import Handlers, Session, SessionOptions
 from trademind.brokers.ibkr.supervisor import Supervisor
 from trademind.brokers.order_ids import OrderIds
-from trademind.brokers.streams import EventStream, QuoteSource, Streams
+from trademind.brokers.streams import EventStream, Streams
+from trademind.brokers.topics import MarketStream, MarketStreams
 from trademind.clock import Clock, SystemClock
 from trademind.domain import (
     Account,
@@ -26,7 +29,12 @@ from trademind.domain import (
     ContractDetails,
     ContractMatch,
     ContractQuery,
+    DataType,
+    Depth,
     Execution,
+    LineUsage,
+    LiveBar,
+    Missed,
     OptionParameters,
     Order,
     OrderChange,
@@ -40,6 +48,9 @@ from trademind.domain import (
     ScanRequest,
     ScanRow,
     SessionInfo,
+    Subject,
+    Tick,
+    TickType,
 )
 from trademind.errors import Invalid, OrderNotFound, TradeMindError
 
@@ -68,7 +79,11 @@ class IBKRBroker:
         silent_after: Seconds without a message after which it counts as silent; above `heartbeat`.
         settle_after: Seconds after which, on a new connection, an order that was not answered and is not
             listed counts as never sent.
-        max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history.
+        market_data_type: What is shown of the market where live data are not to be had (delayed), or it is
+            closed (frozen).
+        max_requests_per_second: IB drops a client above 50 messages a second; 0 is no limit, nor for history,
+            bars of five seconds and ticks.
+        market_data_lines: How many of the login's lines may be taken.
         order_ids: Where the order ids that were used are remembered; by default for the life of this object.
         contracts: Where what IB has told of contracts is kept; by default for the life of this object.
     """
@@ -88,7 +103,9 @@ class IBKRBroker:
         heartbeat: float = 5.0,
         silent_after: float = 15.0,
         settle_after: float = 5.0,
+        market_data_type: DataType = DataType.LIVE,
         max_requests_per_second: int = 45,
+        market_data_lines: int = MAX_LINES,
         order_ids: OrderIds | None = None,
         contracts: ContractStore | None = None,
         clock: Clock | None = None,
@@ -109,6 +126,7 @@ class IBKRBroker:
             heartbeat=heartbeat,
             silent_after=silent_after,
             settle_after=settle_after,
+            market_data_type=DataType(market_data_type),
             max_requests_per_second=max_requests_per_second,
         )
         self._book = Book(clock, client_id)
@@ -122,9 +140,17 @@ class IBKRBroker:
             },
         )
         self._contracts = Contracts(self._session, clock, contracts)
-        self._quotes = Quotes(self._session, self._contracts, clock)
-        self._history = History(self._session, is_paced=max_requests_per_second > 0)
+        is_paced, pacing = max_requests_per_second > 0, HistoryPacing()
+        self._history = History(self._session, pacing, is_paced=is_paced)
         self._scanners = Scanners(self._session)
+        self._market_data = MarketData(
+            self._session,
+            self._contracts,
+            clock,
+            pacing=pacing if is_paced else None,
+            max_lines=market_data_lines,
+        )
+        self._market = MarketStreams(self._market_data)
         self._orders = Orders(
             self._session, self._session_for_orders, self._book, self._contracts, clock, client_id
         )
@@ -133,15 +159,13 @@ class IBKRBroker:
             self._book,
             Handlers(
                 order_error=self._orders.on_error,
-                line_error=self._quotes.on_error,
-                tickers=self._quotes.on_tickers,
-                farm=self._quotes.on_farm,
+                market=self._market_data,
                 interrupted=self._on_interruption,
             ),
             clock,
             self._streams,
             order_ids or OrderIds(),
-            on_ready=self._quotes.restore,
+            on_ready=self._market_data.restore,
             on_stale=self._mark_stale,
         )
         self._book.watch_orders(lambda order: self._streams.publish(Channel.ORDERS, order))
@@ -161,11 +185,11 @@ class IBKRBroker:
 
     def _mark_stale(self, is_stale: bool) -> None:
         self._book.mark_stale(is_stale)
-        self._quotes.mark_stale(is_stale)
+        self._market_data.mark_stale(is_stale)
 
     def _on_interruption(self, error: TradeMindError) -> None:
         self._orders.interrupted(error)
-        self._quotes.interrupted(error)
+        self._market_data.interrupted(error)
         self._history.interrupted(error)
 
     # The session -------------------------------------------------------------------------------
@@ -193,7 +217,8 @@ class IBKRBroker:
     async def disconnect(self) -> None:
         """Close the session and stop reconnecting. Calls that wait fail with `NotConnected`."""
         await self._supervisor.close()
-        self._quotes.close()
+        self._market.close()
+        self._market_data.close()
         desks = (self._orders, self._contracts, self._history, self._scanners)
         await asyncio.gather(*(desk.close() for desk in desks))
 
@@ -216,6 +241,7 @@ class IBKRBroker:
         Cancels and reads go on, and so does what is under way."""
         self._orders.stop_taking()
         self._supervisor.end_streams("the server is stopping")
+        self._market.close()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -294,7 +320,7 @@ class IBKRBroker:
             raise Invalid([("symbols", f"at most {MAX_LINES} at a time")])
         details = await asyncio.gather(*(self._contracts.qualify(query) for query in queries))
         with self._contracts.doubted(*queries):
-            return await self._quotes.get([one.contract for one in details])
+            return await self._market_data.get([one.contract for one in details])
 
     async def get_quote(self, query: ContractQuery) -> Quote:
         return (await self.get_quotes([query]))[0]
@@ -360,8 +386,38 @@ class IBKRBroker:
     # Events ------------------------------------------------------------------------------------
 
     def stream(self, *channels: Channel) -> EventStream:
-        return self._streams.open(channels, self._quotes)
+        return self._streams.open(channels)
 
-    @property
-    def quote_source(self) -> QuoteSource:
-        return self._quotes
+    def market(self, *subjects: Subject) -> MarketStream[Any]:
+        return self._market.open(*subjects)
+
+    def line_usage(self) -> tuple[LineUsage, ...]:
+        return self._market_data.usage()
+
+    def quotes(self, *instruments: str | ContractQuery) -> MarketStream[Quote]:
+        """The quotes of some instruments, as they change: `async for quote in broker.quotes("AAPL")`."""
+        return self._follow(Channel.QUOTES, instruments)
+
+    def depth(self, *instruments: str | ContractQuery) -> MarketStream[Depth]:
+        """Their order books, as they change. On SMART a book is of all exchanges together."""
+        return self._follow(Channel.DEPTH, instruments)
+
+    def live_bars(
+        self, *instruments: str | ContractQuery, what_to_show: str = "TRADES"
+    ) -> MarketStream[LiveBar | Missed]:
+        """Bars of five seconds, each when it has ended, of all hours of the day."""
+        return self._follow(Channel.BARS, instruments, what_to_show)
+
+    def ticks(
+        self, *instruments: str | ContractQuery, tick_type: TickType = TickType.ALL_LAST
+    ) -> MarketStream[Tick | Missed]:
+        """Tick by tick: every trade, or every change of the best bid and ask or of their middle."""
+        return self._follow(Channel.TICKS, instruments, tick_type)
+
+    def _follow(
+        self, channel: Channel, instruments: Sequence[str | ContractQuery], variant: str = ""
+    ) -> MarketStream[Any]:
+        queries = [ContractQuery(symbol=each) if isinstance(each, str) else each for each in instruments]
+        return self._market.open(
+            *(Subject(channel=channel, query=query, variant=variant) for query in queries)
+        )

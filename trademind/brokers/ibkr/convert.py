@@ -23,6 +23,7 @@ from trademind.domain import (
     DataSource,
     DataType,
     Execution,
+    Greeks,
     Margin,
     Notice,
     OptionParameters,
@@ -39,6 +40,7 @@ from trademind.domain.orders import plain
 
 _UNSET = 1.7976931348623157e308  # the largest double: IB's "not set"
 _UNSET_INT = 2**31 - 1
+_NOT_COMPUTED = -2
 
 PAPER_GATEWAY_ACCOUNT_PREFIX = "DUTM"
 """TradeMind's own paper gateway names its accounts so; IB's account ids have digits after the DU."""
@@ -331,6 +333,7 @@ def to_execution(contract: ib_async.Contract, execution: ib_async.Execution) -> 
 
 
 DATA_TYPES = {1: DataType.LIVE, 2: DataType.FROZEN, 3: DataType.DELAYED, 4: DataType.DELAYED_FROZEN}
+DATA_TYPE_NUMBERS = {data_type: number for number, data_type in DATA_TYPES.items()}
 
 
 def to_quote(
@@ -359,6 +362,28 @@ def to_quote(
         last_time=ticker.lastTimestamp,
         stale=stale,
         notices=notices,
+        greeks=to_greeks(ticker.modelGreeks) if ticker.modelGreeks is not None else None,
+    )
+
+
+def to_greeks(model: ib_async.OptionComputation) -> Greeks:
+    """What IB's model says of an option: what it cannot compute is -1, or -2 where that could be a value."""
+
+    def positive(value: float | None) -> float | None:
+        return None if value is None or value < 0 else _float_or_none(value)
+
+    def signed(value: float | None) -> float | None:
+        return None if value is None or value == _NOT_COMPUTED else _float_or_none(value)
+
+    return Greeks(
+        implied_volatility=positive(model.impliedVol),
+        delta=signed(model.delta),
+        gamma=signed(model.gamma),
+        vega=signed(model.vega),
+        theta=signed(model.theta),
+        price=positive(model.optPrice),
+        underlying_price=positive(model.undPrice),
+        pv_dividend=positive(model.pvDividend),
     )
 
 

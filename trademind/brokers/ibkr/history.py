@@ -62,13 +62,14 @@ class History:
 
     Args:
         session: Gives a session that is ready, or raises what there is to say instead.
+        pacing: Counts what was asked, and what else counts as a request for history.
         is_paced: Whether the gateway has IB's limits.
     """
 
-    def __init__(self, session: Callable[[], Session], *, is_paced: bool) -> None:
+    def __init__(self, session: Callable[[], Session], pacing: HistoryPacing, *, is_paced: bool) -> None:
         self._session = session
         self._is_paced = is_paced
-        self._pacing = HistoryPacing()
+        self._pacing = pacing
         self._held: list[_Held] = []
         self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None

@@ -10,7 +10,7 @@ What stays with ib_async is the socket, the protocol, the end markers of request
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ib_async
@@ -48,12 +48,45 @@ class Sink(Protocol):
     def on_pnl(self, req_id: int, daily: float, unrealized: float, realized: float) -> None: ...
 
 
+class MarketSink(Protocol):
+    """Who listens to the market; as `Sink`. The first argument of each message is its request id."""
+
+    def on_tickers(self, tickers: set[ib_async.Ticker]) -> None: ...
+    def on_depth_row(
+        self, req_id: int, position: int, maker: str, operation: int, side: int, price: float, size: float
+    ) -> None: ...
+    def on_bar(self, req_id: int, bar: ib_async.BarData) -> None: ...
+    def on_trade(
+        self,
+        req_id: int,
+        time: int,
+        price: float,
+        size: float,
+        attributes: ib_async.TickAttribLast,
+        exchange: str,
+        conditions: str,
+    ) -> None: ...
+    def on_bid_ask(
+        self, req_id: int, time: int, bid: float, ask: float, bid_size: float, ask_size: float
+    ) -> None: ...
+    def on_mid_point(self, req_id: int, time: int, price: float) -> None: ...
+    def on_farm(self, name: str, state: str) -> None:
+        """A farm of market data, as IB's notices tell it."""
+
+    def on_error(self, req_id: int, code: int, message: str) -> bool:
+        """Was it about a market data line?"""
+        ...
+
+
 class Listener(Wrapper):
     """ib_async's wrapper, with what it would make of orders, fills and figures left out."""
 
-    def __init__(self, ib: ib_async.IB, sink: Sink, on_error: Callable[[int, int, str], None]) -> None:
+    def __init__(
+        self, ib: ib_async.IB, sink: Sink, market: MarketSink, on_error: Callable[[int, int, str], None]
+    ) -> None:
         super().__init__(ib)
         self._sink = sink
+        self._market = market
         self._on_error = on_error
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
@@ -129,13 +162,90 @@ class Listener(Wrapper):
 
     bondContractDetails = contractDetails
 
+    def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
+        self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
+
+    # The market: what crosses the end of its line ib_async takes for an error; it files ticks one by one
+    # under the time at which they came, and keeps books that IB has reset.
+
     def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
-        if tickType in _DELAYED_TICKS and (ticker := self.reqId2Ticker.get(reqId)) is not None:
+        ticker = self.reqId2Ticker.get(reqId)
+        if ticker is None:
+            return
+        if tickType in _DELAYED_TICKS:
             ticker.marketDataType = ticker.marketDataType or _DELAYED
         super().priceSizeTick(reqId, tickType, price, size)
 
-    def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
-        self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
+    def tickSize(self, reqId: int, tickType: int, size: float) -> None:
+        if reqId in self.reqId2Ticker:
+            super().tickSize(reqId, tickType, size)
+
+    def tickOptionComputation(self, reqId: int, *fields: Any) -> None:
+        if reqId in self.reqId2Ticker:
+            super().tickOptionComputation(reqId, *fields)
+
+    def updateMktDepth(
+        self, reqId: int, position: int, operation: int, side: int, price: float, size: float
+    ) -> None:
+        self._market.on_depth_row(reqId, position, "", operation, side, price, size)
+
+    def updateMktDepthL2(
+        self,
+        reqId: int,
+        position: int,
+        marketMaker: str,
+        operation: int,
+        side: int,
+        price: float,
+        size: float,
+        isSmartDepth: bool = False,
+    ) -> None:
+        self._market.on_depth_row(reqId, position, marketMaker, operation, side, price, size)
+
+    def realtimeBar(
+        self,
+        reqId: int,
+        time: int,
+        open_: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+        wap: float,
+        count: int,
+    ) -> None:
+        begin = datetime.fromtimestamp(time, UTC)
+        self._market.on_bar(
+            reqId, ib_async.BarData(begin, open_, high, low, close, volume, average=wap, barCount=count)
+        )
+
+    def tickByTickAllLast(
+        self,
+        reqId: int,
+        tickType: int,
+        time: int,
+        price: float,
+        size: float,
+        tickAttribLast: ib_async.TickAttribLast,
+        exchange: str,
+        specialConditions: str,
+    ) -> None:
+        self._market.on_trade(reqId, time, price, size, tickAttribLast, exchange, specialConditions)
+
+    def tickByTickBidAsk(
+        self,
+        reqId: int,
+        time: int,
+        bidPrice: float,
+        askPrice: float,
+        bidSize: float,
+        askSize: float,
+        tickAttribBidAsk: ib_async.TickAttribBidAsk,
+    ) -> None:
+        self._market.on_bid_ask(reqId, time, bidPrice, askPrice, bidSize, askSize)
+
+    def tickByTickMidPoint(self, reqId: int, time: int, midPoint: float) -> None:
+        self._market.on_mid_point(reqId, time, midPoint)
 
 
 _DELAYED_TICKS = frozenset(range(66, 77))
@@ -161,12 +271,12 @@ def _with_utc_time(fields: list[str]) -> list[str]:
 
 
 class SessionIB(ib_async.IB):
-    """An `IB` for one connection: what it states goes to a sink, and its errors to `on_error`, which is given
-    the request id, the code and the message."""
+    """An `IB` for one connection: what it states goes to the sinks, and its errors to `on_error`, which is
+    given the request id, the code and the message."""
 
-    def __init__(self, sink: Sink, on_error: Callable[[int, int, str], None]) -> None:
+    def __init__(self, sink: Sink, market: MarketSink, on_error: Callable[[int, int, str], None]) -> None:
         super().__init__()
-        self.wrapper = Listener(self, sink, on_error)
+        self.wrapper = Listener(self, sink, market, on_error)
         self.client = Client(self.wrapper)
         self.client.apiEnd += self.disconnectedEvent
         decoder = self.client.decoder

@@ -1,102 +1,98 @@
-"""Quotes: one market data line per instrument, however often it is asked for.
+"""The market data desk: one line for each kind of data of an instrument, however many follow it or ask.
 
-The first question about an instrument subscribes; from then on its quote is read from memory. Lines are
-scarce (100 per IB login), so the one that was asked for longest ago makes room for a new one, unless a stream
-holds it. Lines belong to a connection: on a new one, and when IB has dropped them, the instruments are
-subscribed again, one by one as pacing allows. What cannot be vouched for is marked as stale.
+IB grants few lines at once, so one that nobody uses is given up after a while, or at once where another needs
+its place; the one used longest ago goes first. Subscriptions belong to a connection: on a new one, and when
+IB has dropped them, lines are asked for again, one by one as pacing allows. What cannot be vouched for is
+marked as stale where the latest value counts, and told as missed where every value does.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
 import ib_async
 
-from trademind.brokers.ibkr import convert
 from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.contracts import Contracts
-from trademind.brokers.ibkr.pacing import Priority, Turn
+from trademind.brokers.ibkr.depth import DepthLine
+from trademind.brokers.ibkr.history_pacing import HistoryPacing
+from trademind.brokers.ibkr.line_limits import MAX_LINES, in_the_way_of, usage
+from trademind.brokers.ibkr.line_pacing import AsHistory, Spaced, Spacing, Unlimited
+from trademind.brokers.ibkr.lines import Key, Line, SequenceLine, Subscription, key_of
+from trademind.brokers.ibkr.live_bars import LiveBarLine
+from trademind.brokers.ibkr.pacing import Priority, too_many
+from trademind.brokers.ibkr.quotes import QuoteLine
 from trademind.brokers.ibkr.session import Session
-from trademind.brokers.streams import EventStream
+from trademind.brokers.ibkr.ticks import TickLine
+from trademind.brokers.topics import Topic
 from trademind.clock import Clock
-from trademind.domain import Channel, Contract, ContractQuery, Notice, Quote
-from trademind.errors import CompetingSession, TooManySubscriptions, TradeMindError, Unavailable
+from trademind.domain import Channel, Contract, LineUsage, Notice, Quote, Subject, TickType
+from trademind.errors import CompetingSession, TradeMindError, Unavailable
 
-MAX_LINES: Final = 90
-"""Lines used of the 100 that IB grants a login by default; the rest is left to the user's own TWS."""
+GRACE: Final = 30.0
+"""Seconds for which a line that nobody uses is kept: whoever comes back finds it warm."""
 
 QUOTE_WAIT: Final = 3.0
 """Seconds that the first question about an instrument waits for a full quote."""
 
-FARM_GRACE: Final = 5.0
-"""Seconds after a data farm is back in which its ticks come again by themselves, if they do."""
+FARM_GRACE: Final = 6.0
+"""Seconds after a data farm is back in which its data come again by themselves, if they do: bars come every
+five."""
 
 REFUSED_RETRY: Final = 30.0
-"""Seconds until a line that a stream holds is asked for again after it was refused, as by another session of
-the login (10197): IB gives no sign when the reason is gone. Then twice as long each time."""
+"""Seconds until a line that is followed is asked for again after it was refused, as by another session of the
+login (10197): IB gives no sign when the reason is gone. Then twice as long each time."""
 
-UNTOLD: Final = 0
-"""No market data type of IB's: none has been told yet."""
+NOT_READY_RETRY: Final = 1.0
+"""Seconds at least until what could not be done, for the session was not ready, is looked at again."""
 
-FIRST_TICK: Final = 10.0
-"""Seconds in which a line has its first tick, or an error: IB tells the last known figures at once. One that
-has neither has got lost, with a gateway that hung for a moment for instance, and is subscribed again; then
-after twice as long each time, as an instrument may have no figures at all."""
+FARM_BROKEN: Final = 2103
 
-MAX_NOTICES: Final = 5
-"""Notices kept for each line."""
+DOUBLINGS: Final = 5
+"""How often a wait is doubled."""
 
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    contract: Contract
-    ticker: ib_async.Ticker
-    req_id: int
-    turn: Turn
-    """The subscription's place in the queue to the gateway."""
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when bid, ask and last are all in, or when the line has failed."""
-    as_of: datetime | None = None
-    """When the last tick came; None before the first."""
-    is_in_doubt: bool = False
-    """A data farm has broken since the last tick."""
-    error: TradeMindError | None = None
-    """What IB refused it with."""
-    interruption: TradeMindError | None = None
-    """Why whoever waits for the first quote waits in vain."""
-    notices: tuple[Notice, ...] = ()
-    waiting: int = 0
-    """How many callers wait for the first quote: a line with waiters is not given up for another."""
-    watchers: set[EventStream] = field(default_factory=set)
-    """The streams that hold it: it is not given up at all."""
-    deadline: asyncio.TimerHandle | None = None
-    """When its first tick has to be there."""
-    attempt: int = 0
-    """How often it was subscribed before without a tick."""
-    is_incomplete: bool = False
-    """The wait for a full quote was used up once; nobody waits again."""
+ENDED: Final = frozenset({316, 10225})
+"""IB has ended a line that it served, and wants to be asked again."""
 
 
-class Quotes:
-    """The quote desk. `session` gives a session that is ready, or raises what there is to say instead."""
+class MarketData:
+    """All market data lines of one broker.
 
-    def __init__(self, session: Callable[[], Session], contracts: Contracts, clock: Clock) -> None:
+    Args:
+        session: Gives a session that is ready, or raises what there is to say instead.
+        pacing: Counts requests for history, of which bars take some; None where IB's limits are not in force.
+        max_lines: Of quotes and bars together.
+    """
+
+    def __init__(
+        self,
+        session: Callable[[], Session],
+        contracts: Contracts,
+        clock: Clock,
+        *,
+        pacing: HistoryPacing | None,
+        max_lines: int = MAX_LINES,
+    ) -> None:
         self._session = session
         self._contracts = contracts
+        self._max_lines = max_lines
         self._clock = clock
-        self._lines: OrderedDict[int, _Line] = OrderedDict()
-        """By con id, the one asked for longest ago first."""
-        self._by_req_id: dict[int, _Line] = {}
+        self._pacing = pacing
+        self._spacing = Spacing()
+        self._lines: OrderedDict[Key, Line] = OrderedDict()
+        """The one used longest ago first."""
+        self._by_req_id: dict[int, Line] = {}
+        self._by_ticker: dict[ib_async.Ticker, QuoteLine] = {}
         self._is_stale = True
         """Whether the session itself cannot be vouched for."""
         self._broken_farms: set[str] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._farm_timer: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
 
-    # Asking ------------------------------------------------------------------------------------
+    # Asking and following ----------------------------------------------------------------------
 
     async def get(self, contracts: Sequence[Contract]) -> tuple[Quote, ...]:
         """The latest quotes, in the order asked. What has not come in `QUOTE_WAIT` seconds is None.
@@ -104,29 +100,26 @@ class Quotes:
         Raises:
             Unavailable: the session is not ready, or ended meanwhile.
             Refused: IB refused market data for one of them.
-            TooManySubscriptions: every line is taken by somebody who waits for a first quote, or by a stream.
+            TooManySubscriptions: every line is taken by somebody who follows it or waits for a first quote.
         """
-        session = self._session()
-        lines: list[_Line] = []
+        lines: list[QuoteLine] = []
         try:
             for contract in contracts:
-                line = self._line(session, contract)
+                line = self._line(Channel.QUOTES, contract)
+                assert isinstance(line, QuoteLine)
                 line.waiting += 1
                 lines.append(line)
             await self._first_quotes([line for line in lines if not line.filled.is_set()])
         finally:
             for line in lines:
                 line.waiting -= 1
+                self._left(line)
         for line in lines:
-            if line.interruption is not None:
-                raise line.interruption
-            if line.error is not None:
-                if self._lines.get(line.contract.con_id) is line and not line.watchers:
-                    self._drop(session, line)
-                raise line.error
-        return tuple(self._quote(line) for line in lines)
+            if (failure := line.interruption or line.error) is not None:
+                raise failure
+        return tuple(line.read() for line in lines)
 
-    async def _first_quotes(self, lines: Sequence[_Line]) -> None:
+    async def _first_quotes(self, lines: Sequence[QuoteLine]) -> None:
         if not lines or all(line.is_incomplete for line in lines):
             return
         try:
@@ -136,131 +129,169 @@ class Quotes:
             for line in lines:
                 line.is_incomplete = not line.filled.is_set()
 
-    async def hold(self, query: ContractQuery, stream: EventStream) -> Contract:
-        """Follow an instrument for `stream`. Raises as `get` does."""
-        contract = (await self._contracts.qualify(query)).contract
-        line = self._line(self._session(), contract)
-        line.watchers.add(stream)
-        self._tell(line)
-        return contract
+    async def hold(self, subject: Subject, holder: object) -> Topic:
+        """As `MarketSource.hold`."""
+        contract = (await self._contracts.qualify(subject.query)).contract
+        line = self._line(subject.channel, contract, subject.variant)
+        line.holders.add(holder)
+        return line.topic
 
-    def release(self, con_id: int, stream: EventStream) -> None:
-        """`stream` no longer follows the instrument; its line stays until another one needs the room."""
-        if (line := self._lines.get(con_id)) is not None:
-            line.watchers.discard(stream)
+    def release(self, topic: Topic, holder: object) -> None:
+        """As `MarketSource.release`."""
+        line = self._lines.get(key_of(topic))
+        if line is not None and line.topic is topic:
+            line.holders.discard(holder)
+            self._left(line)
 
-    def _quote(self, line: _Line) -> Quote:
-        is_stale = self._is_stale or line.is_in_doubt or line.error is not None
-        return convert.to_quote(
-            line.contract, line.ticker, as_of=line.as_of, stale=is_stale, notices=line.notices
-        )
-
-    def _latest(self, con_id: int) -> Quote:
-        return self._quote(self._lines[con_id])
-
-    def _tell(self, line: _Line) -> None:
-        for stream in line.watchers:
-            stream.touch(Channel.QUOTES, line.contract.con_id, partial(self._latest, line.contract.con_id))
+    def usage(self) -> tuple[LineUsage, ...]:
+        return usage(self._lines.values(), self._max_lines)
 
     # Lines -------------------------------------------------------------------------------------
 
-    def _line(self, session: Session, contract: Contract) -> _Line:
-        line = self._lines.get(contract.con_id)
-        if line is not None:
-            if line.error is not None:  # it may be different now
-                self._renew(session, [line])
-            self._lines.move_to_end(contract.con_id)
-            return self._lines[contract.con_id]
-        if len(self._lines) >= MAX_LINES:
-            unused = next((o for o in self._lines.values() if not o.waiting and not o.watchers), None)
-            if unused is None:
-                raise TooManySubscriptions(
-                    f"all {MAX_LINES} market data lines are in use; ask again when a stream has let one go",
-                    retry_after=5,
-                )
-            self._drop(session, unused)
-        return self._subscribe(session, contract)
-
-    def _subscribe(self, session: Session, contract: Contract, attempt: int = 0) -> _Line:
-        reference = convert.to_ib_reference(contract)
-        req_id = session.requests.new_id()
-        # ib_async would go on with the ticker of an earlier line, and old prices would look like new ones.
-        session.ib.wrapper.tickers.pop(hash(reference), None)
-        ticker = session.ib.wrapper.startTicker(req_id, reference, "mktData")
-        ticker.marketDataType = UNTOLD  # ib_async takes it for live before anything has been delivered
-        turn = session.requests.post(
-            Priority.DATA,
-            lambda: session.ib.client.reqMktData(req_id, reference, "", False, False, []),
-        )
-        line = _Line(contract, ticker, req_id, turn, attempt=attempt)
-        self._lines[contract.con_id] = line
-        self._by_req_id[req_id] = line
-        self._expect_ticks(line)
+    def _line(self, channel: Channel, contract: Contract, variant: str = "") -> Line:
+        """The line, which is asked for if it is not there, or was refused before."""
+        session = self._session()
+        key = (channel, contract.con_id, contract.exchange, variant)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._new(channel, contract, variant)
+            line.is_cut_off = self._is_stale
+            wait = line.pace.wait(asyncio.get_running_loop().time())
+            if wait > session.options.request_timeout:
+                raise too_many(line.what, 0, wait)
+            if (other := in_the_way_of(line, self._lines.values(), self._max_lines)) is not None:
+                self._drop(other)
+            self._subscribe(session, line)
+            self._lines[key] = line
+        elif line.error is not None:  # it may be different now
+            self._renew(session, [line])
+        self._lines.move_to_end(key)
         return line
 
-    def _expect_ticks(self, line: _Line) -> None:
-        line.deadline = self._later(
-            FIRST_TICK * 2 ** min(line.attempt, 5), partial(self._renew_if_mute, line)
-        )
+    def _new(self, channel: Channel, contract: Contract, variant: str) -> Line:
+        match channel:
+            case Channel.QUOTES:
+                return QuoteLine(contract)
+            case Channel.DEPTH:
+                return DepthLine(contract)
+            case Channel.BARS:
+                pace = AsHistory(self._pacing) if self._pacing is not None else Unlimited()
+                return LiveBarLine(contract, variant, pace)
+            case _:
+                spaced = Spaced(self._spacing, contract.con_id)
+                return TickLine(
+                    contract, TickType(variant), spaced if self._pacing is not None else Unlimited()
+                )
 
-    def _expect_no_longer(self, line: _Line) -> None:
-        if line.deadline is not None:
-            line.deadline.cancel()
-            self._timers.discard(line.deadline)
-            line.deadline = None
-
-    def _renew_if_mute(self, line: _Line) -> None:
-        if (
-            self._lines.get(line.contract.con_id) is not line
-            or line.as_of is not None
-            or line.error is not None
-        ):
+    def _left(self, line: Line) -> None:
+        """Somebody uses it no longer: where nobody does, it is kept for a while, unless it is of no use."""
+        if line.is_used or self._lines.get(key := key_of(line.topic)) is not line:
             return
-        if self._is_stale or not line.turn.is_over:
-            self._expect_ticks(line)  # there was no way for any to come
-        else:
-            self._renew_if_ready([line])
+        if line.error is not None:
+            self._drop(line)
+            return
+        line.used_at = asyncio.get_running_loop().time()
+        self._lines.move_to_end(key)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(GRACE, self._sweep)
 
-    def _drop(self, session: Session, line: _Line) -> None:
-        """Give a line up."""
-        del self._lines[line.contract.con_id]
-        self._unsubscribe(session, line)
+    def _sweep(self) -> None:
+        """Give up what nobody has used for a while."""
+        self._sweeper = None
+        loop = asyncio.get_running_loop()
+        unused = [line for line in self._lines.values() if not line.is_used]
+        for line in unused:
+            if line.used_at + GRACE > loop.time():  # those that follow were used later
+                self._sweeper = loop.call_at(line.used_at + GRACE, self._sweep)
+                break
+            self._drop(line)
 
-    def _unsubscribe(self, session: Session, line: _Line, *, is_lost: bool = False) -> None:
-        """Let ib_async forget a line, and IB as well unless it has lost or refused it.
+    def _drop(self, line: Line) -> None:
+        del self._lines[key_of(line.topic)]
+        self._unsubscribe(line)
+
+    # Subscriptions -----------------------------------------------------------------------------
+
+    def _subscribe(self, session: Session, line: Line) -> None:
+        """Ask for it, or later, where IB does not let it be asked for yet."""
+        now = asyncio.get_running_loop().time()
+        if (wait := line.pace.wait(now)) > 0:
+            self._renew_later(line, wait)
+            return
+        req_id = session.requests.new_id()
+        line.begin(session, req_id)
+        line.pace.reserve(now)
+        self._by_req_id[req_id] = line
+        if isinstance(line, QuoteLine):
+            self._by_ticker[line.ticker] = line
+
+        def send() -> None:
+            line.pace.count(asyncio.get_running_loop().time())
+            line.send(session.ib.client, req_id)
+
+        line.subscription = Subscription(session, req_id, session.requests.post(Priority.DATA, send))
+        self._renew_later(line, line.PATIENCE * 2 ** min(line.attempt, DOUBLINGS))
+
+    def _unsubscribe(self, line: Line, *, is_lost: bool = False) -> None:
+        """Let ib_async forget it, and IB as well unless it has lost or refused it.
 
         Its request id may be another line's by now: each connection counts from where IB tells it to.
         """
-        self._expect_no_longer(line)
-        if self._by_req_id.get(line.req_id) is line:
-            del self._by_req_id[line.req_id]
-        wrapper = session.ib.wrapper
-        wrapper.endTicker(line.ticker, "mktData")
-        # ib_async keeps these for ever otherwise.
-        if wrapper.reqId2Ticker.get(line.req_id) is line.ticker:
-            del wrapper.reqId2Ticker[line.req_id]
-        if wrapper.tickers.get(hash(line.ticker.contract)) is line.ticker:
-            del wrapper.tickers[hash(line.ticker.contract)]
-        if is_lost or line.error is not None:
+        line.stop_timer()
+        subscription, line.subscription = line.subscription, None
+        if subscription is None:
             return
-        if line.turn.is_over:
-            session.requests.post(Priority.DATA, lambda: session.ib.client.cancelMktData(line.req_id))
-        else:
-            session.requests.give_up(line.turn)
+        session, req_id = subscription.session, subscription.req_id
+        if self._by_req_id.get(req_id) is line:
+            del self._by_req_id[req_id]
+        if isinstance(line, QuoteLine):
+            self._by_ticker.pop(line.ticker, None)
+        line.end(session, req_id)
+        if not subscription.turn.is_over:
+            session.requests.give_up(subscription.turn)
+            line.pace.withdraw()
+        elif not is_lost and line.error is None:
+            with suppress(TradeMindError):  # with the connection the line has ended, too
+                session.requests.post(Priority.DATA, partial(line.cancel, session.ib.client, req_id))
 
-    def _renew(self, session: Session, lines: Iterable[_Line], *, is_lost: bool = False) -> None:
-        """Subscribe again to each of them, for whoever holds or awaits it."""
-        for old in list(lines):
-            self._unsubscribe(session, old, is_lost=is_lost)
-            line = self._subscribe(session, old.contract, old.attempt + 1 if old.as_of is None else 0)
-            line.watchers = old.watchers
-            line.is_in_doubt = old.is_in_doubt and not is_lost
-            old.filled.set()
-            self._tell(line)
+    def _renew(self, session: Session, lines: Iterable[Line], *, is_lost: bool = False) -> None:
+        """Ask again for each of them, for whoever holds or awaits it."""
+        for line in list(lines):
+            if line.subscription is not None:
+                line.attempt = line.attempt + 1 if line.as_of is None else 0
+            self._unsubscribe(line, is_lost=is_lost)
+            if is_lost or isinstance(line, SequenceLine):
+                line.is_in_doubt = False
+            self._subscribe(session, line)
+
+    def _renew_if_ready(self, lines: Sequence[Line]) -> bool:
+        try:
+            self._renew(self._session(), lines)
+        except TradeMindError:
+            return False  # the session is not ready: see `mark_stale`
+        return True
+
+    def _renew_later(self, line: Line, seconds: float) -> None:
+        """Ask again in so many seconds, unless something comes."""
+        line.stop_timer()
+        line.timer = asyncio.get_running_loop().call_later(seconds, self._on_timer, line, seconds)
+
+    def _on_timer(self, line: Line, seconds: float) -> None:
+        line.timer = None
+        is_on_its_way = line.subscription is not None and not line.subscription.turn.is_over
+        # There was no way for anything to come, or nobody to whom it would matter yet.
+        if self._is_stale or is_on_its_way or not line.is_used:
+            self._renew_later(line, max(seconds, NOT_READY_RETRY))
+            return
+        if line.subscription is not None and line.error is None:
+            line.doubted(f"{line.what}: nothing came for {seconds:g} s, so IB is asked again")
+        if not self._renew_if_ready([line]):
+            self._renew_later(line, max(seconds, NOT_READY_RETRY))
+
+    # What becomes of the session ---------------------------------------------------------------
 
     def restore(self, session: Session) -> None:
-        """Subscribe again to everything, on a new connection or after IB has dropped the lines (1101)."""
-        self._by_req_id.clear()
+        """Ask again for everything, on a new connection or after IB has dropped the lines (1101)."""
         self._broken_farms.clear()
         self._renew(session, self._lines.values(), is_lost=True)
 
@@ -268,101 +299,121 @@ class Quotes:
         """Whether the session as a whole can be vouched for."""
         self._is_stale = is_stale
         for line in self._lines.values():
-            if not is_stale and line.interruption is not None:
-                line.interruption = None
-                line.filled.clear()
-            self._tell(line)
-        if not is_stale:  # what was to be subscribed again meanwhile could not be
+            if is_stale:
+                line.cut_off()
+            else:
+                line.connected()
+        if not is_stale:  # what was to be asked again meanwhile could not be
             self._renew_doubtful()
             self._renew_if_ready([line for line in self._lines.values() if _may_be_back(line)])
 
     def interrupted(self, error: TradeMindError) -> None:
         """Whoever waits for a first quote is told."""
         for line in self._lines.values():
-            if not line.filled.is_set():
-                line.interruption = error
-                line.filled.set()
+            if isinstance(line, QuoteLine):
+                line.interrupted(error)
 
     def close(self) -> None:
-        """Nothing is tried again from now on."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        """The session was ended for good: nothing is asked again from now on."""
+        for timer in (self._farm_timer, self._sweeper):
+            if timer is not None:
+                timer.cancel()
+        self._farm_timer = self._sweeper = None
+        for line in list(self._lines.values()):
+            self._drop(line)
 
     # What IB says ------------------------------------------------------------------------------
 
     def on_tickers(self, tickers: set[ib_async.Ticker]) -> None:
-        """Ticks have come in. Runs inside the socket's callback."""
         now = self._clock.now()
         for ticker in tickers:
-            contract = ticker.contract
-            line = self._lines.get(contract.conId) if contract else None
-            if line is None or line.ticker is not ticker:
-                continue
-            line.as_of = now
-            line.is_in_doubt = False
-            self._expect_no_longer(line)
-            if not line.filled.is_set() and ticker.hasBidAsk() and ticker.last == ticker.last:
-                line.filled.set()
-            self._tell(line)
+            line = self._by_ticker.get(ticker)
+            if line is not None:
+                line.heard(now)
+                line.ticked()
+
+    def on_depth_row(
+        self, req_id: int, position: int, maker: str, operation: int, side: int, price: float, size: float
+    ) -> None:
+        if isinstance(line := self._by_req_id.get(req_id), DepthLine):
+            line.heard(self._clock.now())
+            line.row(position, maker, operation, side, price, size)
+
+    def on_bar(self, req_id: int, bar: ib_async.BarData) -> None:
+        if isinstance(line := self._by_req_id.get(req_id), LiveBarLine):
+            line.bar(self._clock.now(), bar)
+
+    def on_trade(
+        self,
+        req_id: int,
+        time: int,
+        price: float,
+        size: float,
+        attributes: ib_async.TickAttribLast,
+        exchange: str,
+        conditions: str,
+    ) -> None:
+        if isinstance(line := self._by_req_id.get(req_id), TickLine):
+            line.trade(self._clock.now(), time, price, size, attributes, exchange, conditions)
+
+    def on_bid_ask(
+        self, req_id: int, time: int, bid: float, ask: float, bid_size: float, ask_size: float
+    ) -> None:
+        if isinstance(line := self._by_req_id.get(req_id), TickLine):
+            line.bid_ask(self._clock.now(), time, bid, ask, bid_size, ask_size)
+
+    def on_mid_point(self, req_id: int, time: int, price: float) -> None:
+        if isinstance(line := self._by_req_id.get(req_id), TickLine):
+            line.mid_point(self._clock.now(), time, price)
 
     def on_error(self, req_id: int, code: int, message: str) -> bool:
-        """An error about a market data line. Returns whether it was one of ours.
+        """An error about a line. Returns whether it was one of ours.
 
-        Whoever holds the line is told by its quote, which has the notice; a notice is no failure, and of a
-        code that is in no table only the ticks, or their absence, tell what it meant.
+        Whoever holds the line is told, and nobody else. A notice is no failure, and of a code that is in no
+        table only what comes, or does not, tells what it meant.
         """
         line = self._by_req_id.get(req_id)
         if line is None:
             return False
         notice = Notice(time=self._clock.now(), ib_code=code, message=message)
-        line.notices = (*line.notices, notice)[-MAX_NOTICES:]
-        if code_of(code).severity not in (Severity.NOTICE, Severity.UNLISTED):
-            line.error = error_from(code, message, f"quote of {line.contract.symbol}")
-            line.filled.set()
-            self._later(REFUSED_RETRY * 2 ** min(line.attempt, 5), partial(self._retry, line))
-        self._tell(line)
+        if code_of(code).severity in (Severity.NOTICE, Severity.UNLISTED):
+            line.noted(notice)
+            return True
+        has_ended = code in ENDED and line.as_of is not None
+        line.refused(error_from(code, message, line.what), notice)
+        if line.is_used:
+            wait = 0.0 if has_ended else REFUSED_RETRY * 2 ** min(line.attempt, DOUBLINGS)
+            self._renew_later(line, wait)
+        else:
+            self._drop(line)
         return True
 
     def on_farm(self, name: str, state: str) -> None:
         """A market data farm has broken, or is back (2103, 2104).
 
-        Which instruments come from it is not told. While one is broken, a line without ticks is in doubt;
-        when it is back, lines that stay without are subscribed again. The session is never torn down for it.
+        Which instruments come from it is not told. While one is broken, a line of which nothing comes is in
+        doubt; when it is back, those that stay so are asked for again. The session is never torn down for it.
         """
         if state == "broken":
             self._broken_farms.add(name)
             for line in self._lines.values():
                 line.is_in_doubt = True
-                self._tell(line)
+                line.doubted(f"{line.what}: IB's data farm {name} is disconnected", FARM_BROKEN)
         elif state == "ok" and name in self._broken_farms:
             self._broken_farms.discard(name)
-            self._later(FARM_GRACE, self._renew_doubtful)
+            if self._farm_timer is not None:
+                self._farm_timer.cancel()
+            self._farm_timer = asyncio.get_running_loop().call_later(FARM_GRACE, self._after_farm)
+
+    def _after_farm(self) -> None:
+        self._farm_timer = None
+        self._renew_doubtful()
 
     def _renew_doubtful(self) -> None:
         if not self._broken_farms:
             self._renew_if_ready([line for line in self._lines.values() if line.is_in_doubt])
 
-    def _retry(self, line: _Line) -> None:
-        if self._lines.get(line.contract.con_id) is line and line.watchers:
-            self._renew_if_ready([line])
 
-    def _renew_if_ready(self, lines: Sequence[_Line]) -> None:
-        try:
-            self._renew(self._session(), lines)
-        except TradeMindError:
-            return  # the session is not ready: see `mark_stale`
-
-    def _later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
-        def fire() -> None:
-            self._timers.discard(timer)
-            act()
-
-        timer = asyncio.get_running_loop().call_later(seconds, fire)
-        self._timers.add(timer)
-        return timer
-
-
-def _may_be_back(line: _Line) -> bool:
-    """Was a line that a stream holds refused for a reason that passes by itself?"""
-    return bool(line.watchers) and isinstance(line.error, CompetingSession | Unavailable)
+def _may_be_back(line: Line) -> bool:
+    """Was a line that is followed refused for a reason that passes by itself?"""
+    return bool(line.holders) and isinstance(line.error, CompetingSession | Unavailable)

@@ -10,14 +10,13 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
-
-import ib_async
 
 from trademind.aio import SingleFlight
 from trademind.brokers.book import Book
 from trademind.brokers.ibkr import codes, convert
-from trademind.brokers.ibkr.listener import SessionIB
+from trademind.brokers.ibkr.listener import MarketSink, SessionIB
 from trademind.brokers.ibkr.liveness import Finding, Pulse
 from trademind.brokers.ibkr.pacing import Pacer, Priority
 from trademind.brokers.ibkr.reports import Reports
@@ -25,7 +24,7 @@ from trademind.brokers.ibkr.requests import Requests
 from trademind.brokers.ibkr.snapshots import Snapshots
 from trademind.brokers.order_ids import OrderIds
 from trademind.clock import Clock
-from trademind.domain import DataSource, Notice
+from trademind.domain import DataSource, DataType, Notice
 from trademind.errors import (
     AccountNotFound,
     BadAddress,
@@ -71,6 +70,8 @@ class SessionOptions:
     """Without a message for so long, it counts as silent; after twice as long it is connected to anew."""
     settle_after: float = 5.0
     """So long after connecting, an order that was not answered and is not listed counts as never sent."""
+    market_data_type: DataType = DataType.LIVE
+    """What is shown of the market where live data are not to be had, or the market is closed."""
     max_requests_per_second: int = 45
     """IB drops a client that sends more than 50 messages a second; 0 is no limit."""
 
@@ -81,11 +82,7 @@ class Handlers:
 
     order_error: Callable[[int, int, str], bool]
     """(order id, code, message) -> was it about an order of ours?"""
-    line_error: Callable[[int, int, str], bool]
-    """(request id, code, message) -> was it about a market data line?"""
-    tickers: Callable[[set[ib_async.Ticker]], None]
-    farm: Callable[[str, str], None]
-    """(name, state) of a data farm, as IB's notices tell it."""
+    market: MarketSink
     interrupted: Callable[[TradeMindError], None]
     """The gateway has gone, or is not heard: whoever waits for it has to be told."""
 
@@ -117,7 +114,7 @@ class Session:
         """Set when the connection ends, with every 1100, 1101 and 1102, when a silence is broken, and when
         the gateway is heard that has left a command without an answer."""
         self.reports = Reports(book, options.client_id)
-        self.ib = SessionIB(self.reports, self.on_error)
+        self.ib = SessionIB(self.reports, handlers.market, self.on_error)
         self.ib.client.MaxRequests = 0  # `pacing` sees to it
         self.requests = Requests(
             self.ib, Pacer(options.max_requests_per_second), timeout=options.request_timeout
@@ -138,7 +135,7 @@ class Session:
         connection.disconnected += self._on_socket_closed
         connection.hasData += self._on_data
         self.ib.client.apiError += self._on_api_error
-        self.ib.pendingTickersEvent += handlers.tickers
+        self.ib.pendingTickersEvent += handlers.market.on_tickers
         for event in (connection.disconnected, connection.hasData, self.ib.pendingTickersEvent):
             event.error_event += self._on_handler_failure
 
@@ -160,6 +157,7 @@ class Session:
                 await self._log_on(where)
                 on_logged_on()
                 self._choose_account()
+                self._choose_data_type()
                 await self.synchronise()
         except (TimeoutError, NoAnswer):
             awaited = ", ".join(self.snapshots.missing) if self.accounts else "the log-on"
@@ -219,6 +217,11 @@ class Session:
             )
         used = self._order_ids.highest(self.account_id, self.options.client_id)
         self.ib.client.updateReqId(max(used, self._book.highest_order_id) + 1)
+
+    def _choose_data_type(self) -> None:
+        if self.options.market_data_type is not DataType.LIVE:  # which is what IB begins with
+            number = convert.DATA_TYPE_NUMBERS[self.options.market_data_type]
+            self.requests.post(Priority.DATA, partial(self.ib.client.reqMarketDataType, number))
 
     async def synchronise(self) -> None:
         """Bring in every snapshot. Raises `ConnectionLost` or `NoAnswer` when one does not come.
@@ -352,14 +355,14 @@ class Session:
             name = message.rpartition(":")[2].strip() or "unnamed"
             self.farms[name] = state
             if code in codes.MARKET_DATA_FARM:
-                self._handlers.farm(name, state)
+                self._handlers.market.on_farm(name, state)
         elif code in (codes.UPSTREAM_LOST, codes.UPSTREAM_BACK_DATA_LOST, codes.UPSTREAM_BACK_DATA_KEPT):
             self.upstream_is_up = code != codes.UPSTREAM_LOST
             self.lines_are_lost |= code == codes.UPSTREAM_BACK_DATA_LOST
             self.news.set()
         elif not (
             self.requests.on_error(req_id, code, message)
-            or self._handlers.line_error(req_id, code, message)
+            or self._handlers.market.on_error(req_id, code, message)
             or self._handlers.order_error(req_id, code, message)
         ):
             self.notices.append(Notice(time=self._clock.now(), ib_code=code, message=message))

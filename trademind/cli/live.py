@@ -1,0 +1,192 @@
+"""`trademind watch`: quotes and order books as they change, on a screen or line by line."""
+
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import typer
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from trademind.cli.client import Server, Url
+from trademind.cli.output import CommandFailed, Exit, Json, print_json, reporting
+from trademind.cli.watch import Frame, market_frames
+
+LEVELS: Final = 10
+"""Rows of an order book on the screen."""
+PER_SECOND: Final = 10
+"""Pictures of the screen: no eye follows more."""
+
+Data = dict[str, Any]
+
+
+def watch(
+    symbols: Annotated[list[str] | None, typer.Argument(help="One or more, such as AAPL MSFT.")] = None,
+    depth: Annotated[
+        list[str] | None, typer.Option(help="Show the order book of this one, too; may be given again.")
+    ] = None,
+    interval: Annotated[
+        int, typer.Option(min=0, max=1000, help="Milliseconds from one change to the next at least.")
+    ] = 250,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many quotes and books.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds.")] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Show quotes and order books as they change; Ctrl-C ends it. --json prints each in a line of its own."""
+    with reporting(as_json), Server(url) as server:
+        channels = {"quotes": symbols or [], "depth": depth or []}
+        if not any(channels.values()):
+            raise CommandFailed.because(Exit.USAGE, "usage", "name a symbol, or one with --depth")
+        console = Console(markup=False, emoji=False, highlight=False)
+        is_screen = console.is_terminal and not as_json
+        board = Board()
+        heard = market_frames(
+            server.url, channels, interval, seconds=seconds, away=board.away if is_screen else None
+        )
+        wanted = len(channels["quotes"]) + len(channels["depth"])
+        screen = Live(board, console=console, refresh_per_second=PER_SECOND) if is_screen else nullcontext()
+        with screen:
+            for channel, data in islice(_values(heard, board, wanted), count):
+                board.take(channel, data)
+                if as_json:
+                    print_json(data, in_one_line=True)
+                elif not is_screen:
+                    typer.echo(_line(channel, data))
+
+
+def _values(heard: Iterator[Frame], board: "Board", wanted: int) -> Iterator[tuple[str, Data]]:
+    """Quotes and books, one by one.
+
+    Raises:
+        CommandFailed: nothing of what was asked for can be followed.
+    """
+    refused: set[str] = set()
+    for frame in heard:
+        match frame:
+            case {"type": "event", "channel": channel, "data": values}:
+                board.note = ""
+                for data in values:
+                    yield channel, data
+            case {"type": "gap", "data": data}:
+                board.note = data["reason"]
+            case {"type": "resumed"}:
+                board.note = ""
+            case {"type": "error", "data": {"retry_safe": True} as data}:
+                board.note = f"{data['code']}: {data['detail']}"
+            case {"type": "error", "data": data}:
+                refused.add(json.dumps([frame.get("channel"), data.get("symbol")]))
+                if len(refused) >= wanted or "symbol" not in data:
+                    raise CommandFailed(Exit.FAILED, data)
+                typer.echo(f"{data['symbol']}: {data['code']}: {data['detail']}", err=True)
+
+
+@dataclass
+class Board:
+    """What is on the screen."""
+
+    quotes: dict[str, Data] = field(default_factory=dict)
+    books: dict[str, Data] = field(default_factory=dict)
+    directions: dict[str, str] = field(default_factory=dict)
+    """Of each symbol, the colour of its last change."""
+    note: str = ""
+
+    def take(self, channel: str, data: Data) -> None:
+        """A quote or a book has come."""
+        symbol = data["symbol"]
+        if channel == "depth":
+            self.books[symbol] = data
+            return
+        before, now = self.quotes.get(symbol, data)["last"], data["last"]
+        if None not in (before, now) and before != now:
+            self.directions[symbol] = "green" if now > before else "red"
+        self.quotes[symbol] = data
+
+    def away(self, reason: str) -> None:
+        """The server is not there: nothing of it is up to date."""
+        self.note = f"the server is away ({reason}); this goes on when it is back"
+        for data in (*self.quotes.values(), *self.books.values()):
+            data["stale"] = True
+
+    def __rich__(self) -> RenderableType:
+        parts: list[RenderableType] = [self._quotes()] if self.quotes else []
+        parts += [_book(book) for book in self.books.values()]
+        if self.note:
+            parts.append(Text(self.note, style="yellow"))
+        return Group(*parts)
+
+    def _quotes(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("symbol")
+        for name in ("bid size", "bid", "ask", "ask size", "last", "change", "volume"):
+            table.add_column(name, justify="right")
+        table.add_column("as of")
+        for symbol, quote in self.quotes.items():
+            last = Text(_number(quote["last"]), style=self.directions.get(symbol, ""))
+            cells = [
+                Text(symbol, style="bold"),
+                *(Text(_number(quote[name])) for name in ("bid_size", "bid", "ask", "ask_size")),
+                last,
+                _change(quote),
+                Text(_number(quote["volume"])),
+                Text("stale" if quote["stale"] else _clock(quote["as_of"])),
+            ]
+            table.add_row(*cells, style="dim" if quote["stale"] else "")
+        return table
+
+
+def _book(book: Data) -> Table:
+    title = f"{book['symbol']}{' (stale)' if book['stale'] else ''}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("at", "size", "bid", "ask", "size", "at"):
+        table.add_column(name, justify="left" if name == "at" else "right")
+    bids, asks = book["bids"][:LEVELS], book["asks"][:LEVELS]
+    for number in range(max(len(bids), len(asks))):
+        bid = bids[number] if number < len(bids) else {}
+        ask = asks[number] if number < len(asks) else {}
+        table.add_row(
+            bid.get("market_maker", ""),
+            _number(bid.get("size"), ""),
+            Text(_number(bid.get("price"), ""), style="green"),
+            Text(_number(ask.get("price"), ""), style="red"),
+            _number(ask.get("size"), ""),
+            ask.get("market_maker", ""),
+            style="dim" if book["stale"] else "",
+        )
+    return table
+
+
+def _change(quote: Data) -> Text:
+    """Since the previous day's close."""
+    if not quote["last"] or not quote["close"]:
+        return Text("-")
+    change = (quote["last"] / quote["close"] - 1) * 100
+    return Text(f"{change:+.2f} %", style="green" if change > 0 else "red" if change < 0 else "")
+
+
+def _line(channel: str, data: Data) -> str:
+    """A quote or a book in one line, for a file or a pipe."""
+    when = "stale" if data["stale"] else _clock(data["as_of"])
+    if channel == "depth":
+        sides = (
+            " ".join(f"{_number(row['price'])}x{_number(row['size'])}" for row in data[side][:LEVELS]) or "-"
+            for side in ("bids", "asks")
+        )
+        return f"{when}  {data['symbol']}  {' | '.join(sides)}"
+    bid, ask = (f"{_number(data[side])}x{_number(data[f'{side}_size'])}" for side in ("bid", "ask"))
+    return f"{when}  {data['symbol']}  {bid} | {ask}  last {_number(data['last'])}"
+
+
+def _number(value: float | None, unknown: str = "-") -> str:
+    return unknown if value is None else f"{value:.10g}"
+
+
+def _clock(when: str | None) -> str:
+    """The time of day of an RFC 3339 time, in UTC as there."""
+    return "-" if when is None else when[11:19]
