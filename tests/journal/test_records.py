@@ -130,6 +130,10 @@ def test_a_fingerprint_stays_the_same() -> None:
     # Written into journals: whoever changes it makes every repeated request a conflict.
     request = OrderRequest(side=Side.BUY, quantity=Decimal("10.0"), symbol="AAPL")
     assert fingerprint(request) == "8179735d8f2aabfa98901a516431d8f4a28d36c54d71d0b6f05f52f0e027c57f"
+    # SMART was the default once, also beside a con id.
+    by_con_id = OrderRequest(side=Side.BUY, quantity=Decimal(10), con_id=265598)
+    assert by_con_id.exchange == ""
+    assert fingerprint(by_con_id) == fingerprint(replace(by_con_id, exchange="SMART"))
 
 
 @given(times)

@@ -171,11 +171,17 @@ def fingerprint(asked: OrderRequest | OrderGroup) -> str:
     return fingerprint_of(_asked(asked))
 
 
+_FORMER_DEFAULTS: Final = {"exchange": "SMART"}
+"""What was left out of the fingerprints that journals have, and is the default no more."""
+
+
 def _asked(request: Any) -> Json:
     asked: Json = {}
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
-        if not field.init or field.name == "client_order_id" or value == field.default:
+        if not field.init or field.name == "client_order_id":
+            continue
+        if value in (field.default, _FORMER_DEFAULTS.get(field.name, field.default)):
             continue
         match value:
             case Decimal():
