@@ -6,7 +6,6 @@ Loading runs their code, so the server has it done in a process apart (`worker.p
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -84,7 +83,7 @@ def load(source: Source) -> list[type[Strategy]]:
     return found
 
 
-def strategy_of(name: str, source: Source | None, parameters: Mapping[str, object]) -> Strategy:
+def strategy_of(name: str, source: Source | None, /, **parameters: object) -> Strategy:
     """A strategy with its parameters: a built-in one where there is no source. Runs the source's code.
 
     Raises:

@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def _run(errand: Errand, tell: "partial[None]") -> None:
-    strategy = strategy_of(errand.strategy, errand.source, errand.parameters)
+    strategy = strategy_of(errand.strategy, errand.source, **errand.parameters)
     bars: dict[str, BarArrays] = {}
     for symbol, series in errand.series.items():
         bars[symbol] = asyncio.run(_bars(errand, symbol, series))
