@@ -41,7 +41,7 @@ def test_a_file_needs_no_server(tmp_path: Path) -> None:
     shown = run("backtest", "run", "goog", "-s", "rsi_reversion", *HERE, "--html", "page.html", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "buy and hold" in shown.stdout
-    assert "the last 10 of " in shown.stdout
+    assert "the last 5 of " in shown.stdout
     assert "100%" in shown.stderr
     assert "rsi_reversion on GOOG" in (tmp_path / "page.html").read_text(encoding="utf-8")
     own = backtest("run", "-s", "three_down", "--strategies", str(MINE), *HERE, cwd=tmp_path)

@@ -7,7 +7,7 @@ import typer
 
 from trademind.cli.output import print_table
 
-LAST_TRADES: Final = 10
+LAST_TRADES: Final = 5
 _SHARES: Final = ("total_return", "cagr", "volatility", "max_drawdown", "exposure", "win_rate")
 _COMPARED: Final = ("total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
 _OWN: Final = ("trade_count", "win_rate", "profit_factor", "average_profit", "commissions", "exposure")
