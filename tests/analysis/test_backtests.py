@@ -31,6 +31,7 @@ from trademind.signals import Action, BarArrays, Reason, Signal, Strategy, whole
 class Mine(Strategy):
     name = "{name}"
     description = "For a test."
+    looks_back = 100
     level: int = whole(3, 1, 10, "Anything")
 
     def on_bars(self, bars: BarArrays) -> list[Signal]:
@@ -109,6 +110,16 @@ async def test_a_strategy_of_the_users(service: Service) -> None:
     assert len(service.bars.requests) == asked  # its bars are stored
     with pytest.raises(StrategyNotFound):
         await service.begin("yours")
+
+
+@pytest.mark.parametrize("size", ["1 day", "1 hour", "1 week"])
+async def test_a_strategy_is_warm_by_the_start(service: Service, size: str) -> None:
+    start = at(1, month=1, year=2026)
+    await service.knows("mine", f"raise ValueError(sum(bars.time < {start.timestamp():.0f}))")
+    failed = await service.over(await service.begin("mine", bar_size=size))
+    before = int((failed.error or "").rpartition(" ")[2])
+    # The paper market never closes; another one has fewer in the same time.
+    assert 100 <= before <= 800, failed.error
 
 
 @pytest.mark.parametrize(
