@@ -153,7 +153,7 @@ class RefusalOut(Out):
     message: str
 
 
-class EquityPointOut(Out):
+class BacktestPointOut(Out):
     time: Time
     equity: float | None
     benchmark: float | None
@@ -194,7 +194,7 @@ class BacktestReportOut(PerformanceOut):
     notes: list[str] = Field(description="What a reader has to know beside the figures.")
     trades: list[TradeOut] = Field(description="As they were closed; open ones at the end.")
     refusals: list[RefusalOut]
-    equity_curve: list[EquityPointOut] = Field(description="Thinned to what a screen can show.")
+    equity_curve: list[BacktestPointOut] = Field(description="Thinned to what a screen can show.")
 
 
 class BacktestOut(Out):
