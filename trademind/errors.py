@@ -35,13 +35,15 @@
     │   ├── OrderNotFound
     │   ├── AccountNotFound
     │   ├── BarJobNotFound
+    │   ├── BacktestNotFound
     │   ├── IndicatorNotFound
     │   ├── StrategyNotFound
     │   └── UnknownSequence          the journal has no event of that number
     ├── Conflict                     (409)
     │   ├── AmbiguousContract        several contracts match; `candidates` names them
     │   ├── DuplicateOrder           the key was used for another order
-    │   └── OrderNotWorking          the order is already done
+    │   ├── OrderNotWorking          the order is already done
+    │   └── BacktestNotDone          there is no report of it, yet or for ever
     ├── Refused                      the gateway said no (502), `ib_code` says why
     │   ├── OrderRejected
     │   ├── CancelRejected
@@ -49,7 +51,7 @@
     │   └── CompetingSession         IB 10197: another session of the login takes the live data
     ├── PacingViolation              IB's limits on requests in a time (429)
     ├── TooManySubscriptions         IB's limits on what runs at once, as of market data lines (429)
-    ├── TooManyJobs                  more downloads wait than are kept waiting (429)
+    ├── TooManyJobs                  more downloads or backtests wait than are kept waiting (429)
     ├── StreamOverrun                a consumer of events fell too far behind (429)
     └── NoAnswer                     no answer by the deadline (504)
         └── OrderOutcomeUnknown      the order may or may not exist: look before retrying
@@ -367,6 +369,11 @@ class BarJobNotFound(NotFound):
     title = "No such download"
 
 
+class BacktestNotFound(NotFound):
+    code = "backtest_not_found"
+    title = "No such backtest"
+
+
 class IndicatorNotFound(NotFound):
     code = "indicator_not_found"
     title = "No such indicator"
@@ -402,6 +409,11 @@ class DuplicateOrder(Conflict):
 class OrderNotWorking(Conflict):
     code = "order_not_working"
     title = "The order is already done"
+
+
+class BacktestNotDone(Conflict):
+    code = "backtest_not_done"
+    title = "The backtest has no report"
 
 
 class Refused(TradeMindError):
@@ -454,10 +466,10 @@ class TooManySubscriptions(TradeMindError):
 
 class TooManyJobs(TradeMindError):
     code = "too_many_jobs"
-    title = "Too many downloads wait"
+    title = "Too many jobs wait"
     status = 429
     retry_after = 60
-    advice = "Wait until one of them is done, or cancel one: GET /api/market/bars/jobs lists them."
+    advice = "Wait until one of them is done, or cancel one."
 
 
 class StreamOverrun(TradeMindError):

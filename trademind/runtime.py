@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
+from trademind.analysis.backtests.queue import Backtests
 from trademind.brokers.base import Broker
 from trademind.brokers.contract_store import ContractFile
 from trademind.brokers.ibkr.client import IBKRBroker
@@ -24,6 +25,7 @@ from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.calendars import ExchangeCalendars, NoCalendars
 from trademind.market.bars.jobs import BarJobs
 from trademind.settings import BrokerKind, Settings, is_loopback
+from trademind.signals.worker import Strategies
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
 from trademind.trading.feed import Feed
@@ -44,6 +46,7 @@ class Runtime:
     journal: Journal
     bars: BarArchive
     bar_jobs: BarJobs
+    backtests: Backtests
     feed: Feed
     """What has happened, as it was written down."""
     gateway: PaperGatewayServer | None
@@ -112,6 +115,12 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         )
         stack.push_async_callback(bars.close)
         bar_jobs = await stack.enter_async_context(BarJobs(bars, journal, clock))
+        strategies = Strategies(None)
+        stack.push_async_callback(strategies.close)
+        await strategies.load()
+        backtests = await stack.enter_async_context(
+            Backtests(settings.data_dir / "backtests", bars, bar_jobs, journal, strategies, clock)
+        )
         orders = OrderEntry(broker, journal, risk, clock, pending)
         yield Runtime(
             settings=settings,
@@ -122,6 +131,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             journal=journal,
             bars=bars,
             bar_jobs=bar_jobs,
+            backtests=backtests,
             feed=recorder.feed,
             gateway=gateway,
         )

@@ -13,6 +13,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from trademind.analysis.backtests.queue import Backtests
 from trademind.brokers.base import Broker
 from trademind.brokers.streams import EventStream, Streams
 from trademind.brokers.topics import LatestTopic, MarketStream, MarketStreams, SequenceTopic, Topic
@@ -58,6 +59,7 @@ from trademind.journal import Journal, open_journal
 from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
+from trademind.signals.worker import Strategies
 from trademind.trading.entry import OrderEntry
 from trademind.trading.risk import Risk
 from trademind.trading.targets import Targets
@@ -478,6 +480,7 @@ class MemoryRuntime:
     journal: Journal
     bars: BarArchive
     bar_jobs: BarJobs
+    backtests: Backtests
     feed: Broker
     """What is told is what the broker says; of the way through the journal `test_stream_resume` tells."""
 
@@ -493,6 +496,9 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
                 open_journal(Path(folder) / "journal.db") as journal,
                 Risk(broker, journal, clock, settings.risk.limits) as risk,
                 BarJobs(bars := BarArchive(broker, journal, clock), journal, clock) as bar_jobs,
+                Backtests(
+                    Path(folder) / "backtests", bars, bar_jobs, journal, Strategies(None), clock
+                ) as backtests,
             ):
                 entry = OrderEntry(broker, journal, risk, clock)
                 yield MemoryRuntime(
@@ -504,6 +510,7 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
                     journal=journal,
                     bars=bars,
                     bar_jobs=bar_jobs,
+                    backtests=backtests,
                     feed=broker,
                 )
 

@@ -28,6 +28,7 @@ from tests.journal.test_trouble import locked
 from tests.processes import free_port, running
 from tests.trading.test_feed import TalkingBroker
 from trademind.aio import Tasks
+from trademind.analysis.backtests.queue import Backtests
 from trademind.api import create_app
 from trademind.brokers import streams as brokers_streams
 from trademind.brokers.base import Broker
@@ -38,6 +39,7 @@ from trademind.journal import Journal, StoredEvent, open_journal
 from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
+from trademind.signals.worker import Strategies
 from trademind.trading import feed
 from trademind.trading.entry import OrderEntry
 from trademind.trading.feed import KEPT, Feed
@@ -58,6 +60,7 @@ class JournalingRuntime:
     journal: Journal
     bars: BarArchive
     bar_jobs: BarJobs
+    backtests: Backtests
     feed: Feed
 
 
@@ -90,11 +93,14 @@ async def journaled(settings: Settings, path: Path) -> AsyncIterator[Journaled]:
             Recorder(broker, journal, ()) as recorder,
             Risk(broker, journal, clock) as risk,
             BarJobs(bars := BarArchive(broker, journal, clock), journal, clock) as jobs,
+            Backtests(path.parent / "backtests", bars, jobs, journal, Strategies(None), clock) as backtests,
         ):
             entry = OrderEntry(broker, journal, risk, clock)
             targets = Targets(broker, journal, entry, SystemClock())
             opened.append(
-                JournalingRuntime(settings, broker, entry, targets, risk, journal, bars, jobs, recorder.feed)
+                JournalingRuntime(
+                    settings, broker, entry, targets, risk, journal, bars, jobs, backtests, recorder.feed
+                )
             )
             yield opened[0]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,16 +103,34 @@ def test_somebody_elses_app_uses_the_session_by_dependency_injection(gateway_por
     assert answer.json() == {"cash": "100000"}
 
 
-def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def outputs_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a notebook from top to bottom: what its cells show, as JSON."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("TRADEMIND_DATA_DIR", str(tmp_path / "data"))
-    notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
+    monkeypatch.setenv("TRADEMIND_DATA_DIR", str(folder / "data"))
+    notebook = nbformat.read(EXAMPLES / name, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = json.dumps([cell.get("outputs", []) for cell in notebook.cells])
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}}).execute()
+    return json.dumps([cell.get("outputs", []) for cell in notebook.cells])
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = outputs_of("notebook.ipynb", tmp_path, monkeypatch)
     assert "DUTM00001: 100000 USD, source paper" in outputs
     assert "image/png" in outputs
     assert "AAPL: 10 at" in outputs
+
+
+def test_from_bars_to_a_signal_to_a_backtest_to_an_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = outputs_of("signals.ipynb", tmp_path, monkeypatch)
+    assert "The close, " in outputs  # why it buys
+    assert outputs.count("image/png") == 2
+    assert "buy and hold" in outputs
+    assert "AAPL MKT: filled" in outputs
+    assert "AAPL STP: submitted" in outputs
+    assert re.search(r"AAPL: \d+ at ", outputs)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_the_test_of_a_strategy_passes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from trademind.api.errors import add_handlers
 from trademind.api.lifespan import RuntimeOpener, lifespan_of
 from trademind.api.openapi import DescribedApp
 from trademind.api.routes import (
+    backtests,
     bar_jobs,
     contracts,
     executions,
@@ -52,7 +53,8 @@ def create_app(
     # because FastAPI works its way through an included router anew for every request.
     portfolio.add_account_route(app)
     parts = (
-        portfolio, orders, market, bar_jobs, scanner, executions, contracts, risk, system, stream, health,
+        portfolio, orders, market, bar_jobs, backtests, scanner, executions, contracts, risk, system, stream,
+        health,
     )  # fmt: skip
     for part in parts:
         app.include_router(part.router)

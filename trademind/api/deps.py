@@ -10,6 +10,7 @@ from typing import Annotated, Final, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from trademind.analysis.backtests.queue import Backtests
 from trademind.api.lifespan import AppState
 from trademind.api.metrics import Metrics
 from trademind.api.streaming import Source
@@ -74,6 +75,10 @@ async def _bar_jobs(connection: HTTPConnection) -> BarJobs:
     return _state(connection)["runtime"].bar_jobs
 
 
+async def _backtests(connection: HTTPConnection) -> Backtests:
+    return _state(connection)["runtime"].backtests
+
+
 async def _feed(connection: HTTPConnection) -> Source:
     return _state(connection)["runtime"].feed
 
@@ -101,6 +106,7 @@ TargetsDep = Annotated[Targets, Depends(_targets)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 ArchiveDep = Annotated[BarArchive, Depends(_archive)]
 BarJobsDep = Annotated[BarJobs, Depends(_bar_jobs)]
+BacktestsDep = Annotated[Backtests, Depends(_backtests)]
 FeedDep = Annotated[Source, Depends(_feed)]
 HubDep = Annotated[Hub, Depends(_hub)]
 BrokerDep = Annotated[Broker, Depends(_broker)]

@@ -7,6 +7,7 @@ from typing import Protocol, TypedDict
 from fastapi import FastAPI
 
 from trademind.aio import short_collections
+from trademind.analysis.backtests.queue import Backtests
 from trademind.api.market_frames import market_text
 from trademind.api.metrics import Metrics
 from trademind.api.streaming import Source
@@ -48,6 +49,9 @@ class OpenedRuntime(Protocol):
 
     @property
     def bar_jobs(self) -> BarJobs: ...
+
+    @property
+    def backtests(self) -> Backtests: ...
 
     @property
     def feed(self) -> Source: ...

@@ -9,6 +9,7 @@ import typer
 
 import trademind
 from trademind.cli import (
+    backtest,
     bars,
     contracts,
     doctor,
@@ -55,6 +56,7 @@ app.add_typer(orders.app, name="order")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(journal.app, name="journal")
 app.add_typer(bars.app, name="bars")
+app.add_typer(backtest.app, name="backtest")
 app.command()(portfolio.account)
 app.command()(portfolio.positions)
 app.command()(orders.orders)

@@ -23,7 +23,7 @@ from trademind.settings import load_settings
 JOBS: Final = "/api/market/bars/jobs"
 POLL_EVERY: Final = 0.5
 AWAY_FOR: Final = 60.0
-"""Seconds that a server may be away while a download is watched: as long as a restart may take."""
+"""Seconds that a server may be away while a job is watched: as long as a restart may take."""
 
 
 class _SymbolOrCommand(TyperGroup):
@@ -77,14 +77,14 @@ def download(
             "bar_size": size,
             "what_to_show": _kind(what, sec_type),
             "use_rth": not all_hours,
-            "start": _moment("--from", start).isoformat(),
+            "start": moment_of("--from", start).isoformat(),
         }
         if end is not None:
-            wanted["end"] = _moment("--to", end).isoformat()
+            wanted["end"] = moment_of("--to", end).isoformat()
         job = server.send("POST", JOBS, wanted)
         if not no_wait:
             try:
-                job = _watch(server, job, is_quiet=as_json)
+                job = watch(server, job, is_quiet=as_json)
             except KeyboardInterrupt:
                 typer.echo(
                     f"the server goes on with download {job['id']}; the same command shows it", err=True
@@ -128,8 +128,8 @@ def export(
             sources=[name] if name else ["ib", f"paper {ibkr.host}:{ibkr.port}"],
         )
         journal = settings.journal.url or (settings.data_dir / "journal.db").absolute()
-        since = _moment("--from", start)
-        until = datetime.max.replace(tzinfo=UTC) if end is None else _moment("--to", end)
+        since = moment_of("--from", start)
+        until = datetime.max.replace(tzinfo=UTC) if end is None else moment_of("--to", end)
         made = asyncio.run(export_bars(journal, wanted, file.absolute(), since=since, until=until))
         if as_json:
             print_json({"path": str(made.path), "bars": made.rows})
@@ -137,8 +137,8 @@ def export(
             typer.echo(f"{made.path}: {made.rows:,} bars")
 
 
-def _watch(server: Server, job: dict[str, Any], *, is_quiet: bool) -> dict[str, Any]:
-    """Show how far a download is until it is over."""
+def watch(server: Server, job: dict[str, Any], *, is_quiet: bool) -> dict[str, Any]:
+    """Show how far a download is until it is over; how it ended."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -161,15 +161,15 @@ def _watch(server: Server, job: dict[str, Any], *, is_quiet: bool) -> dict[str, 
             if job["status"] not in ("queued", "running"):
                 return job
             time.sleep(POLL_EVERY)
-            job = _ask_again(server, job["id"])
+            job = ask_again(server, f"{JOBS}/{job['id']}")
 
 
-def _ask_again(server: Server, job_id: str) -> dict[str, Any]:
-    """How a download stands; while the server is started again, this waits."""
+def ask_again(server: Server, path: str) -> dict[str, Any]:
+    """How a job stands; while the server is started again, this waits."""
     give_up_at = time.monotonic() + AWAY_FOR
     while True:
         try:
-            found: dict[str, Any] = server.get(f"{JOBS}/{job_id}")
+            found: dict[str, Any] = server.get(path)
         except CommandFailed as failure:
             if failure.exit_code is not Exit.UNREACHABLE or time.monotonic() > give_up_at:
                 raise
@@ -193,7 +193,7 @@ def _kind(what: str | None, sec_type: str) -> str:
     return what.upper() if what else "MIDPOINT" if sec_type.upper() == "CASH" else "TRADES"
 
 
-def _moment(option: str, text: str) -> datetime:
+def moment_of(option: str, text: str) -> datetime:
     """A day means its beginning in UTC."""
     try:
         moment = datetime.fromisoformat(text)

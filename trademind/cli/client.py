@@ -1,5 +1,6 @@
 """The commands' way to a running server: plain HTTP, and every failure as an exit code."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -48,15 +49,27 @@ class Server:
         given = {name: str(value) for name, value in params.items() if value is not None}
         return self._ask("GET", path, is_question=True, params=given)
 
+    def page(self, path: str) -> str:
+        """The text of a page."""
+        return str(self._ask("GET", path, is_question=True, read=lambda answer: answer.text))
+
     def question(self, path: str, body: dict[str, Any]) -> Any:
         """The JSON answer to a question that takes a body, and changes nothing."""
         return self._ask("POST", path, is_question=True, json=body)
 
     def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON answer to a request that changes something."""
-        return self._ask(method, path, is_question=False, **({} if body is None else {"json": body}))
+        return self._ask(method, path, is_question=False, json=body)
 
-    def _ask(self, method: str, path: str, *, is_question: bool, **options: Any) -> Any:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        is_question: bool,
+        read: Callable[[httpx.Response], Any] = httpx.Response.json,
+        **options: Any,
+    ) -> Any:
         try:
             answer = self._http.request(method, path, **options)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -72,7 +85,7 @@ class Server:
             raise CommandFailed(exit_code(answer.json()), answer.json())
         try:
             answer.raise_for_status()
-            return answer.json()
+            return read(answer)
         except (httpx.HTTPStatusError, ValueError) as error:
             if not is_question and answer.status_code >= 500:
                 raise self._broken(is_question, httpx.HTTPError(f"HTTP {answer.status_code}")) from error

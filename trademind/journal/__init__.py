@@ -8,6 +8,7 @@ async with open_journal("data/journal.db") as journal:
 """
 
 from trademind.journal.backup import Copy, backup, restore
+from trademind.journal.bar_export import stored_bars
 from trademind.journal.bar_writes import (
     BarJobSet,
     BarJobsForgotten,
@@ -24,6 +25,7 @@ from trademind.journal.bars import BarReader, StoredSeries
 from trademind.journal.entries import StoredEvent
 from trademind.journal.export import Exported, export
 from trademind.journal.journal import Journal, open_journal
+from trademind.journal.location import Location
 from trademind.journal.reading import AuditEntry, Cursor, EquityPoint, Page, Reader
 from trademind.journal.records import fingerprint
 from trademind.journal.verify import Finding, Report, verify
@@ -63,6 +65,7 @@ __all__ = [
     "Follower",
     "Intent",
     "Journal",
+    "Location",
     "Marker",
     "OrderChanged",
     "Page",
@@ -84,5 +87,6 @@ __all__ = [
     "open_journal",
     "restore",
     "row_of",
+    "stored_bars",
     "verify",
 ]

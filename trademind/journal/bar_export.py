@@ -1,22 +1,26 @@
-"""Stored bars as a file for other programs: CSV, or Parquet where pyarrow is installed.
+"""Stored bars for other processes: as rows, or as a file, CSV, or Parquet where pyarrow is installed.
 
 The file is written as the rows are read, so a series of any length fits. A server may be writing meanwhile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from trademind.errors import Conflict, NotFound, SettingsError
 from trademind.journal import tables
+from trademind.journal.bar_writes import BarRow, BarSeries
+from trademind.journal.bars import BarReader
 from trademind.journal.database import looking
 from trademind.journal.export import Exported, Format, Kind, Sheet, write_sheet, writer_of
 from trademind.journal.failures import translated
-from trademind.journal.location import locate
+from trademind.journal.location import Location, locate
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final[Mapping[str, Kind]] = {
@@ -40,6 +44,29 @@ class StoredBars:
     use_rth: bool
     sources: Sequence[str]
     """The markets they may be from, see `BarSeries.source`."""
+
+
+async def stored_bars(
+    location: Location, series: BarSeries, since: int, until: int
+) -> AsyncIterator[list[BarRow]]:
+    """The stored bars of a series that begin in [since, until), in seconds since 1970, in order and in parts.
+
+    Raises:
+        SettingsError: there is no such journal.
+        JournalUnavailable: it cannot be read at the moment.
+    """
+    with translated(location, opening=True):
+        async with looking(location) as connection:
+
+            @asynccontextmanager
+            async def connected() -> AsyncIterator[AsyncConnection]:
+                yield connection
+
+            reader = BarReader(connected)
+            stored = await reader.series(series)
+            while stored is not None and (rows := await reader.rows(stored.id, since, until)):
+                yield rows
+                since = rows[-1][0] + 1
 
 
 async def export_bars(

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from trademind.signals.catalogue import BrokenStrategy
+from trademind.errors import StrategyNotFound
+from trademind.signals.catalogue import BrokenStrategy, strategy
 from trademind.signals.evaluation import in_a_line
 from trademind.signals.strategy import NAME, Strategy, StrategyInfo
 
@@ -80,6 +81,22 @@ def load(source: Source) -> list[type[Strategy]]:
     for kind in found:
         _check(kind)
     return found
+
+
+def strategy_of(name: str, source: Source | None, /, **parameters: object) -> Strategy:
+    """A strategy with its parameters: a built-in one where there is no source. Runs the source's code.
+
+    Raises:
+        StrategyNotFound: there is none of this name.
+        Invalid: its parameters, field by field.
+        Whatever the code raises.
+    """
+    if source is None:
+        return strategy(name, **parameters)
+    for kind in load(source):
+        if kind.name == name:
+            return kind.of(parameters)
+    raise StrategyNotFound(f"There is no strategy {name!r} in {source.origin} any more.")
 
 
 def describe(source: Source) -> Description:

@@ -28,21 +28,21 @@ GRACE: Final = 2.0
 
 def main() -> None:
     """Serve requests until there are no more."""
-    requests, replies = _private_streams()
-    _bound_memory(int(sys.argv[1]))
-    _send(replies, None)
+    requests, replies = private_streams()
+    bound_memory(int(sys.argv[1]))
+    send(replies, None)
     strategies: dict[Source, dict[str, type[Strategy]]] = {}
-    while (request := _receive(requests)) is not None:
+    while (request := receive(requests)) is not None:
         deadline, source, task = request
-        _alarm(deadline + GRACE)
+        alarm(deadline + GRACE)
         if task is None:
             strategies.pop(source, None)
             answer: object = describe(source)
         else:
             answer = _evaluate(strategies, source, *task)
         sys.stdout.flush()
-        _send(replies, answer)
-        _alarm(0)
+        send(replies, answer)
+        alarm(0)
 
 
 def _evaluate(
@@ -65,7 +65,7 @@ def _evaluate(
     return evaluate(strategy, bars)
 
 
-def _private_streams() -> tuple[BinaryIO, BinaryIO]:
+def private_streams() -> tuple[BinaryIO, BinaryIO]:
     """Standard input and output, for this module alone: others find nothing to read, and write to errors."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -75,7 +75,7 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _bound_memory(allowed: int) -> None:
+def bound_memory(allowed: int) -> None:
     """So many bytes more than now. Only Linux keeps to such a bound and tells what there is now."""
     statm = Path("/proc/self/statm")
     if statm.exists():
@@ -85,18 +85,21 @@ def _bound_memory(allowed: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
 
 
-def _alarm(seconds: float) -> None:
+def alarm(seconds: float) -> None:
+    """End this process in so many seconds, whatever it is at; 0 calls it off."""
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _receive(stream: BinaryIO) -> Any:
+def receive(stream: BinaryIO) -> Any:
+    """The next message; None where there are no more."""
     header = stream.read(HEADER)
     return pickle.loads(stream.read(int.from_bytes(header))) if len(header) == HEADER else None
 
 
-def _send(stream: BinaryIO, message: object) -> None:
+def send(stream: BinaryIO, message: object) -> None:
+    """Write a message."""
     data = pickle.dumps(message)
     stream.write(len(data).to_bytes(HEADER) + data)
     stream.flush()

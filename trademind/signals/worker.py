@@ -204,6 +204,19 @@ class Strategies:
             log.warning("strategy %s of %s is off: %s", broken.name, broken.origin, broken.error)
         return self._catalogue
 
+    def source_of(self, name: str) -> Source | None:
+        """Where a strategy of the user's comes from; None for a built-in one.
+
+        Raises:
+            StrategyNotFound: there is none of this name.
+        """
+        if name in BUILT_IN:
+            return None
+        if (source := self._sources.get(name)) is None:
+            known = ", ".join(info.name for info in self.catalogue.strategies)
+            raise StrategyNotFound(f"There is no strategy {name!r}; there are {known}.")
+        return source
+
     async def evaluate(self, name: str, parameters: Mapping[str, object], bars: BarArrays) -> Evaluation:
         """What a strategy makes of bars. Built-in ones are reckoned here, which takes a millisecond.
 
@@ -216,9 +229,8 @@ class Strategies:
         blank = Evaluation(strategy=name, symbol=bars.symbol, outcome=Outcome.DONE, bars=len(bars))
         if (off := self._off.get(name)) is not None:
             return replace(blank, outcome=Outcome.SWITCHED_OFF, error=off.error)
-        if (source := self._sources.get(name)) is None:
-            known = ", ".join(info.name for info in self.catalogue.strategies)
-            raise StrategyNotFound(f"There is no strategy {name!r}; there are {known}.")
+        source = self.source_of(name)
+        assert source is not None
         try:
             answer = await self._process.ask(source, (name, dict(parameters), bars))
         except _Ended as error:

@@ -24,14 +24,15 @@ EXCHANGE = (
 )
 
 
-def _in_utc(value: datetime) -> datetime:
+def in_utc(value: datetime) -> datetime:
+    """The same moment, told by UTC. Raises `ValueError` for one that UTC has no date for."""
     try:
         return value.astimezone(UTC)
     except OverflowError:
         raise ValueError("is out of range") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 """A time as somebody gives it, with its zone; in UTC, in which it may be before the first year or after the
 last."""
 

@@ -113,7 +113,7 @@ class BarJobs:
         if same := next((job for job in waiting if job.wanted == wanted), None):
             return same, False
         if len(waiting) >= MAX_OPEN:
-            raise TooManyJobs(f"{MAX_OPEN} downloads run or wait")
+            raise TooManyJobs(f"{MAX_OPEN} downloads run or wait; GET /api/market/bars/jobs lists them")
         now = self._clock.now()
         job = BarJob(
             id=uuid.uuid4().hex,

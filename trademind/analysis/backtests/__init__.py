@@ -1,0 +1,1 @@
+"""Backtests as jobs of the server: bars from the store, a process for each, reports that stay."""
