@@ -28,6 +28,7 @@ from tests.bench import (
     signals,
     soak,
     start,
+    stored_bars,
     ticks,
     wire_orders,
 )
@@ -41,6 +42,7 @@ TABLES: Final[dict[str, Callable[[bool], Awaitable[None]]]] = {
     "cold-start": cold_start.table,
     "fan-out": fanout.table,
     "costs": costs.table,
+    "stored-bars": stored_bars.table,
     "soak": soak.table,
     "engine": engine.table,
     "wire-orders": wire_orders.table,
