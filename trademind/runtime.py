@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
+from trademind.analysis.service import SignalService
 from trademind.brokers.base import Broker
 from trademind.brokers.contract_store import ContractFile
 from trademind.brokers.ibkr.client import IBKRBroker
@@ -44,6 +45,7 @@ class Runtime:
     journal: Journal
     bars: BarArchive
     bar_jobs: BarJobs
+    signals: SignalService
     feed: Feed
     """What has happened, as it was written down."""
     gateway: PaperGatewayServer | None
@@ -111,15 +113,29 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         stack.push_async_callback(bars.close)
         bar_jobs = await stack.enter_async_context(BarJobs(bars, journal, clock))
         orders = OrderEntry(broker, journal, risk, clock, pending)
+        targets = Targets(broker, journal, orders, clock)
+        signals = SignalService(
+            broker,
+            journal,
+            bars,
+            orders,
+            targets,
+            market or clock,
+            settings.signals,
+            feed=recorder.feed,
+            live=settings.signals.auto_live and ibkr.allow_live,
+        )
+        await stack.enter_async_context(signals)
         yield Runtime(
             settings=settings,
             broker=broker,
             orders=orders,
-            targets=Targets(broker, journal, orders, clock),
+            targets=targets,
             risk=risk,
             journal=journal,
             bars=bars,
             bar_jobs=bar_jobs,
+            signals=signals,
             feed=recorder.feed,
             gateway=gateway,
         )

@@ -13,6 +13,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from trademind.analysis.service import SignalService
 from trademind.brokers.base import Broker
 from trademind.brokers.streams import EventStream, QuoteSource, Streams
 from trademind.clock import ManualClock, SystemClock
@@ -404,6 +405,7 @@ class MemoryRuntime:
     journal: Journal
     bars: BarArchive
     bar_jobs: BarJobs
+    signals: SignalService
     feed: Broker
     """What is told is what the broker says; of the way through the journal `test_stream_resume` tells."""
 
@@ -421,17 +423,22 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
                 BarJobs(bars := BarArchive(broker, journal, clock), journal, clock) as bar_jobs,
             ):
                 entry = OrderEntry(broker, journal, risk, clock)
-                yield MemoryRuntime(
-                    settings=settings,
-                    broker=broker,
-                    orders=entry,
-                    targets=Targets(broker, journal, entry, clock),
-                    risk=risk,
-                    journal=journal,
-                    bars=bars,
-                    bar_jobs=bar_jobs,
-                    feed=broker,
-                )
+                targets = Targets(broker, journal, entry, clock)
+                async with SignalService(
+                    broker, journal, bars, entry, targets, clock, settings.signals
+                ) as signals:
+                    yield MemoryRuntime(
+                        settings=settings,
+                        broker=broker,
+                        orders=entry,
+                        targets=targets,
+                        risk=risk,
+                        journal=journal,
+                        bars=bars,
+                        bar_jobs=bar_jobs,
+                        signals=signals,
+                        feed=broker,
+                    )
 
     return open_runtime
 

@@ -28,6 +28,7 @@ from tests.journal.test_trouble import locked
 from tests.processes import free_port, running
 from tests.trading.test_feed import TalkingBroker
 from trademind.aio import Tasks
+from trademind.analysis.service import SignalService
 from trademind.api import create_app
 from trademind.brokers import streams as brokers_streams
 from trademind.brokers.base import Broker
@@ -58,6 +59,7 @@ class JournalingRuntime:
     journal: Journal
     bars: BarArchive
     bar_jobs: BarJobs
+    signals: SignalService
     feed: Feed
 
 
@@ -93,10 +95,16 @@ async def journaled(settings: Settings, path: Path) -> AsyncIterator[Journaled]:
         ):
             entry = OrderEntry(broker, journal, risk, clock)
             targets = Targets(broker, journal, entry, SystemClock())
-            opened.append(
-                JournalingRuntime(settings, broker, entry, targets, risk, journal, bars, jobs, recorder.feed)
-            )
-            yield opened[0]
+            feed = recorder.feed
+            async with SignalService(
+                broker, journal, bars, entry, targets, clock, settings.signals, feed=feed
+            ) as signals:
+                opened.append(
+                    JournalingRuntime(
+                        settings, broker, entry, targets, risk, journal, bars, jobs, signals, feed
+                    )
+                )
+                yield opened[0]
 
     async with listening(create_app(settings, open_runtime=open_runtime)) as (port, _):
         (runtime,) = opened

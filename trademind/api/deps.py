@@ -10,6 +10,7 @@ from typing import Annotated, Final, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from trademind.analysis.service import SignalService
 from trademind.api.lifespan import AppState
 from trademind.api.metrics import Metrics
 from trademind.api.streaming import Source
@@ -73,6 +74,10 @@ async def _bar_jobs(connection: HTTPConnection) -> BarJobs:
     return _state(connection)["runtime"].bar_jobs
 
 
+async def _signals(connection: HTTPConnection) -> SignalService:
+    return _state(connection)["runtime"].signals
+
+
 async def _feed(connection: HTTPConnection) -> Source:
     return _state(connection)["runtime"].feed
 
@@ -96,6 +101,7 @@ TargetsDep = Annotated[Targets, Depends(_targets)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 ArchiveDep = Annotated[BarArchive, Depends(_archive)]
 BarJobsDep = Annotated[BarJobs, Depends(_bar_jobs)]
+SignalsDep = Annotated[SignalService, Depends(_signals)]
 FeedDep = Annotated[Source, Depends(_feed)]
 BrokerDep = Annotated[Broker, Depends(_broker)]
 SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -7,6 +7,7 @@ from typing import Protocol, TypedDict
 from fastapi import FastAPI
 
 from trademind.aio import short_collections
+from trademind.analysis.service import SignalService
 from trademind.api.metrics import Metrics
 from trademind.api.streaming import Source
 from trademind.brokers.base import Broker
@@ -46,6 +47,9 @@ class OpenedRuntime(Protocol):
 
     @property
     def bar_jobs(self) -> BarJobs: ...
+
+    @property
+    def signals(self) -> SignalService: ...
 
     @property
     def feed(self) -> Source: ...

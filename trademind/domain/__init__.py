@@ -38,6 +38,7 @@ from trademind.domain.scanner import (
     ScanRow,
 )
 from trademind.domain.session import SessionInfo, SessionState, Snapshot
+from trademind.domain.signals import SignalOutcome, TrackedSignal
 from trademind.domain.targets import Standing, Target
 
 __all__ = [
@@ -81,12 +82,14 @@ __all__ = [
     "SessionInfo",
     "SessionState",
     "Side",
+    "SignalOutcome",
     "Snapshot",
     "Standing",
     "State",
     "StopLoss",
     "Target",
     "TimeInForce",
+    "TrackedSignal",
     "TradingHours",
     "TradingMode",
     "TradingState",

@@ -13,6 +13,7 @@ from trademind.domain.executions import Execution
 from trademind.domain.market import Quote
 from trademind.domain.orders import Order
 from trademind.domain.session import SessionInfo
+from trademind.domain.signals import TrackedSignal
 
 
 class Channel(StrEnum):
@@ -25,6 +26,8 @@ class Channel(StrEnum):
     ACCOUNT = "account"
     """The account's figures. A broker tells the latest, however many there were in between; what is told from
     the journal is every change that was written down."""
+    SIGNALS = "signals"
+    """Every signal that strategies make, and what becomes of it. A broker has none."""
     QUOTES = "quotes"
     """Quotes of the instruments that are watched: the latest of each."""
 
@@ -40,7 +43,7 @@ class State:
 
     channel: Channel
     time: datetime
-    values: tuple[Order | Execution | SessionInfo | Account, ...]
+    values: tuple[Order | Execution | SessionInfo | Account | TrackedSignal, ...]
     seq: int | None = None
     """The number of the last event in it, where events are told from the journal."""
 
@@ -51,7 +54,7 @@ class Event:
 
     channel: Channel
     time: datetime
-    data: Order | Execution | SessionInfo | Account | Quote
+    data: Order | Execution | SessionInfo | Account | TrackedSignal | Quote
     seq: int | None = None
     """Its number in the journal, where it is told from there: one for all channels, without gaps."""
     name: str | None = None

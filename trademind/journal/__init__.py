@@ -26,6 +26,7 @@ from trademind.journal.export import Exported, export
 from trademind.journal.journal import Journal, open_journal
 from trademind.journal.reading import AuditEntry, Cursor, EquityPoint, Page, Reader
 from trademind.journal.records import fingerprint
+from trademind.journal.signals import SignalReader
 from trademind.journal.verify import Finding, Report, verify
 from trademind.journal.writer import Follower, Statistics
 from trademind.journal.writes import (
@@ -38,6 +39,8 @@ from trademind.journal.writes import (
     Marker,
     OrderChanged,
     SessionChanged,
+    SignalChanged,
+    SignalTold,
     StateSet,
     Write,
 )
@@ -71,6 +74,9 @@ __all__ = [
     "SeriesAnchored",
     "SeriesDropped",
     "SessionChanged",
+    "SignalChanged",
+    "SignalReader",
+    "SignalTold",
     "Span",
     "StateSet",
     "Statistics",

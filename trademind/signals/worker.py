@@ -178,6 +178,11 @@ class Strategies:
             broken=(*known.broken, *off.values()),
         )
 
+    @property
+    def off(self) -> frozenset[str]:
+        """The names of those that are switched off until strategies are loaded again."""
+        return frozenset(self._off)
+
     async def load(self) -> Catalogue:
         """Look at the folder and the entry points anew; what was switched off gets another chance."""
         found: list[tuple[Source, Description]] = []

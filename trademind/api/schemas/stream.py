@@ -9,6 +9,7 @@ from trademind.api.schemas.market import QuoteOut
 from trademind.api.schemas.notices import NoticeOut
 from trademind.api.schemas.orders import ExecutionOut, OrderOut
 from trademind.api.schemas.portfolio import AccountOut
+from trademind.api.schemas.signals import SignalOut
 from trademind.domain import (
     Account,
     Channel,
@@ -23,6 +24,7 @@ from trademind.domain import (
     SecType,
     SessionInfo,
     SessionState,
+    TrackedSignal,
 )
 
 MAX_SYMBOLS = 100
@@ -62,6 +64,7 @@ class ChannelsIn(In):
     executions: bool = False
     account: bool = False
     session: bool = False
+    signals: bool = False
     quotes: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
 
     @property
@@ -146,10 +149,10 @@ class ResumedOut(Out):
     lost: list[Channel]
 
 
-Data = OrderOut | ExecutionOut | AccountOut | SessionOut | QuoteOut
+Data = OrderOut | ExecutionOut | AccountOut | SessionOut | SignalOut | QuoteOut
 
 
-def data_of(value: Order | Execution | Account | SessionInfo | Quote) -> Data:
+def data_of(value: Order | Execution | Account | SessionInfo | TrackedSignal | Quote) -> Data:
     match value:
         case Order():
             return OrderOut.of(value)
@@ -159,6 +162,8 @@ def data_of(value: Order | Execution | Account | SessionInfo | Quote) -> Data:
             return AccountOut.of(value)
         case SessionInfo():
             return SessionOut.of(value)
+        case TrackedSignal():
+            return SignalOut.of(value)
         case Quote():
             return QuoteOut.of(value)
 
