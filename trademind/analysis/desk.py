@@ -33,6 +33,8 @@ LEAST_BARS: Final = 250
 MOST_BARS: Final = 3000
 SMOOTHED: Final = 10
 """So many times its warm-up, and a smoothed indicator is as good as that of all bars."""
+MAX_EVALUATIONS: Final = 64
+"""Of one series that are kept: whoever tries parameters out makes any number of them."""
 AT_ONCE: Final = 8
 """Instruments of a scan at a time: enough that one waits for its bars while others are reckoned."""
 
@@ -182,10 +184,10 @@ class SignalDesk:
 
     async def look_at(self, series: Series, plan: Plan) -> Look:
         """How an instrument stands by one plan. Raises `JournalUnavailable`."""
-        contract, bars = series.source.contract, series.bars.last(plan.bars)
-        look = Look(symbol=contract.symbol, con_id=contract.con_id, plan=plan, bars=len(bars))
+        contract, count = series.source.contract, min(plan.bars, len(series.bars))
+        look = Look(symbol=contract.symbol, con_id=contract.con_id, plan=plan, bars=count)
         try:
-            found = await self.strategies.evaluate(plan.strategy, plan.parameters, bars)
+            found = await self._evaluated(series, plan)
         except NotFound:
             broken = (each for each in self.strategies.catalogue.broken if each.name == plan.strategy)
             why = next((each.error for each in broken), "It is not there any more.")
@@ -193,6 +195,20 @@ class SignalDesk:
         except TradeMindError as error:
             return replace(look, code=error.code, error=error.detail)
         return await self._told(look, found, series)
+
+    async def _evaluated(self, series: Series, plan: Plan) -> Evaluation:
+        """What a strategy makes of a series' last bars, which it is asked once. Raises as
+        `Strategies.evaluate`."""
+        key = f"{self.strategies.loads} {plan.key}"
+        if (known := series.evaluations.get(key)) is not None:
+            return known
+        found = await self.strategies.evaluate(plan.strategy, plan.parameters, series.bars.last(plan.bars))
+        found = replace(found, signals=())  # those of all the bars before are wanted by nobody here
+        if found.outcome in (Outcome.DONE, Outcome.TOO_FEW_BARS, Outcome.FAILED):
+            if len(series.evaluations) >= MAX_EVALUATIONS:
+                series.evaluations.clear()
+            series.evaluations[key] = found
+        return found
 
     async def _told(self, look: Look, found: Evaluation, series: Series) -> Look:
         code = None if found.outcome is Outcome.DONE else found.outcome.value

@@ -6,8 +6,8 @@ is known: where its prices have become others, IB has adjusted the past, and all
 
 import asyncio
 import math
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from trademind.analysis.closes import closed_before, look_back, what_to_show
 from trademind.domain import Bar, ContractQuery
 from trademind.market.bars.archive import MAX_PAGE, BarArchive, Source
 from trademind.signals.bars import BarArrays
+from trademind.signals.evaluation import Evaluation
 
 MAX_KEPT: Final = 3000
 """Series: some 100 MB with 500 bars each."""
@@ -26,7 +27,7 @@ _SAME: Final = 1e-4
 """The share of a price that is no more than rounding."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Series:
     """The last closed bars of an instrument."""
 
@@ -38,6 +39,8 @@ class Series:
     """How many bars there would be, if the market has so many."""
     read_at: float
     """When it was read, by the loop's time."""
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """What strategies have made of these bars, by plans."""
 
     @property
     def known_until(self) -> datetime:
@@ -113,7 +116,7 @@ class SeriesDesk:
 
     async def _since(self, source: Source, since: datetime, closed: int) -> list[Bar]:
         """The closed bars from a moment on."""
-        until, place = self._archive.now() + timedelta(days=1), since
+        until, place = datetime.fromtimestamp(closed, UTC), since
         found: list[Bar] = []
         while True:
             page = await self._archive.page(source, place, until, limit=MAX_PAGE)

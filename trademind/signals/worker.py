@@ -168,6 +168,8 @@ class Strategies:
         self._sources: dict[str, Source] = {}
         self._off: dict[str, BrokenStrategy] = {}
         self._catalogue = catalogue()
+        self.loads = 0
+        """How often strategies were loaded: what they said before may be another's word by now."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -205,6 +207,7 @@ class Strategies:
             if (info.name, info.origin) in usable
         }
         self._off = {}
+        self.loads += 1
         for broken in self._catalogue.broken:
             log.warning("strategy %s of %s is off: %s", broken.name, broken.origin, broken.error)
         return self._catalogue
