@@ -20,6 +20,7 @@ from trademind.cli import (
     risk,
     scanner,
     server,
+    signals,
 )
 from trademind.cli.output import EXIT_CODES
 
@@ -63,6 +64,8 @@ app.command()(risk.halt)
 app.command()(risk.resume)
 app.command()(market.quote)
 app.command()(scanner.scan)
+app.command()(signals.signals)
+app.command()(signals.strategies)
 app.command()(doctor.doctor)
 
 
