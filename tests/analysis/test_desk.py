@@ -11,9 +11,10 @@ from tests.analysis.stage import AAPL, ENDLESS, EVERY, MSFT, every, signals_of
 from tests.brokers.stage import open_stage
 from trademind import ContractQuery
 from trademind.analysis.watchlist import Watch
-from trademind.domain import Channel, SignalOutcome, State
+from trademind.domain import Channel, SecType, SignalOutcome, State
 from trademind.domain.signals import Action
 from trademind.errors import ContractNotFound, Invalid, StrategyNotFound
+from trademind.journal import BarsStored
 from trademind.signals import BUILT_IN, BarArrays, Outcome
 
 
@@ -161,3 +162,44 @@ async def test_one_that_never_returns_disturbs_no_other(tmp_path: Path) -> None:
         again = {look.plan.strategy: look for look in await desk.look(AAPL, desk.every_plan("1 hour"))}
         assert list(again)[-1] == "endless"
         assert again["endless"].code == "switched_off"
+
+
+async def test_a_bar_without_a_price_is_said_and_no_strategy_sees_it(tmp_path: Path) -> None:
+    async with open_stage() as stage, signals_of(stage, tmp_path) as signals:
+        archive, now = signals.archive, signals.clock.now()
+        source = await archive.source(AAPL, bar_size="1 min", what_to_show="TRADES", use_rth=True)
+        await archive.page(source, now - timedelta(hours=3), now, limit=500)
+        at = int((now - timedelta(hours=1)).timestamp())
+        nothing = (at, None, None, None, None, None, None, None)
+        await signals.journal.written(
+            BarsStored(series=source.series, rows=(nothing,), since=at, until=at + 60)
+        )
+        desk = signals.opened.desk
+        looks = await desk.scan([AAPL, MSFT], [desk.plan(every())])
+        assert [(look.symbol, look.code) for look in looks] == [("AAPL", "invalid"), ("MSFT", None)]
+        assert "open: is no number in the bar of 2026-11-23 14:30" in str(looks[0].error)
+
+
+async def test_currencies_are_followed_by_their_midpoints(tmp_path: Path) -> None:
+    """Whether they are asked for by their symbol or, as what was told is followed, by their con id."""
+    euro = ContractQuery(symbol="EUR", sec_type=SecType.CASH)
+    async with open_stage() as stage, signals_of(stage, tmp_path) as signals:
+        signal = await signals.say(euro, stop=50, target=50)
+        by_con_id = await signals.opened.desk.series(ContractQuery(con_id=signal.signal.con_id), "1 min")
+        assert by_con_id.source.series.what_to_show == "MIDPOINT"
+        assert by_con_id.bars.moment(len(by_con_id.bars) - 1) == signal.signal.bar_time
+
+
+async def test_an_order_and_an_outcome_at_the_same_time_are_both_kept(tmp_path: Path) -> None:
+    async with open_stage() as stage, signals_of(stage, tmp_path) as signals:
+        signal, ledger = await signals.say(), signals.service._ledger
+        await asyncio.gather(
+            ledger.ordered(signal.id, signal.id),
+            ledger.settle(signal.id, SignalOutcome.EXPIRED, signal.signal.expires_at),
+            ledger.settle(signal.id, SignalOutcome.SUPERSEDED, signal.signal.expires_at),
+            ledger.ordered(signal.id, "another"),
+        )
+        kept = await signals.journal.signals.get(signal.id)
+        assert kept is not None
+        assert (kept.order_key, kept.outcome) == (signal.id, SignalOutcome.EXPIRED)
+        assert await signals.names() == ["new", "ordered", "expired"]

@@ -19,7 +19,7 @@ from trademind.analysis.watchlist import Watch, Watchlist
 from trademind.brokers.base import Broker
 from trademind.domain import ContractQuery, SecType, TrackedSignal
 from trademind.domain.signals import Action, Signal
-from trademind.errors import NotFound, StrategyNotFound, TradeMindError
+from trademind.errors import Invalid, NotFound, StrategyNotFound, TradeMindError
 from trademind.market.bars.archive import BarArchive
 from trademind.signals.evaluation import Evaluation, Outcome
 from trademind.signals.parameters import Value, read
@@ -150,7 +150,11 @@ class SignalDesk:
         found = []
         for bar_size in dict.fromkeys(plan.bar_size for plan in plans):
             these = [plan for plan in plans if plan.bar_size == bar_size]
-            series = await self.series(query, bar_size, max(plan.bars for plan in these))
+            try:
+                series = await self.series(query, bar_size, max(plan.bars for plan in these))
+            except Invalid as error:  # a bar without a price: no strategy is shown such bars
+                found += [_failed(query, plan, error) for plan in these]
+                continue
             for plan in these:
                 found.append(await self.look_at(series, plan))
                 await asyncio.sleep(0)  # a strategy may take milliseconds: others have their turn
@@ -165,10 +169,7 @@ class SignalDesk:
                 try:
                     return await self.look(query, plans)
                 except TradeMindError as error:
-                    return [
-                        Look(symbol=query.name, plan=plan, code=error.code, error=error.detail)
-                        for plan in plans
-                    ]
+                    return [_failed(query, plan, error) for plan in plans]
 
         looks = await asyncio.gather(*(one(query) for query in queries))
         return [look for each in looks for look in each]
@@ -178,8 +179,8 @@ class SignalDesk:
         series = await self._series.last(query, bar_size, count)
         for tracked in self._ledger.open_of(series.source.contract.con_id, bar_size):
             after = follow(tracked, series.bars, series.known_until)
-            if after.outcome is not tracked.outcome:
-                await self._ledger.change(after.outcome.value, after)
+            if after.outcome.is_over:
+                await self._ledger.settle(tracked.id, after.outcome, after.outcome_at, after.outcome_price)
         return series
 
     async def look_at(self, series: Series, plan: Plan) -> Look:
@@ -253,6 +254,10 @@ class SignalDesk:
             size_increment=increment,
             multiplier=Decimal(contract.multiplier or 1),
         )
+
+
+def _failed(query: ContractQuery, plan: Plan, error: TradeMindError) -> Look:
+    return Look(symbol=query.name, con_id=query.con_id, plan=plan, code=error.code, error=error.detail)
 
 
 def _plan(watch: Watch, parameters: Mapping[str, Value], bars: int) -> Plan:

@@ -6,7 +6,7 @@ happened in between. All of it goes through order entry and its risk limits.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
@@ -188,11 +188,7 @@ class SignalOrders:
         return await self._made(tracked, reached.placed)
 
     async def _made(self, tracked: TrackedSignal, placed: Placed) -> Made:
-        # It may have come to something while the order was placed.
-        tracked = await self._ledger.get(tracked.id)
-        if tracked.order_key is None:
-            tracked = replace(tracked, order_key=placed.order.client_order_id)
-            await self._ledger.change("ordered", tracked)
+        tracked = await self._ledger.ordered(tracked.id, placed.order.client_order_id)
         return Made(tracked, placed.orders, placed.is_new)
 
     async def _held(self, con_id: int | None) -> Decimal:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from trademind.aio import KeyedLocks
 from trademind.domain import SignalOutcome, TrackedSignal
 from trademind.domain.signals import Signal
 from trademind.errors import SignalNotFound
@@ -35,6 +36,7 @@ class Ledger:
         self._journal = journal
         self._open: dict[str, TrackedSignal] = {}
         self._by_series: dict[tuple[int | None, str], set[str]] = {}
+        self._locks = KeyedLocks()
 
     async def load(self, feed: Feed | None) -> None:
         """Take up the open signals of before, and have them told to whoever asks how signals stand."""
@@ -65,29 +67,43 @@ class Ledger:
 
         Returns:
             It, or the one of its id that was told before, as it stands.
+
+        Raises:
+            JournalUnavailable: it is not known whether it is kept.
         """
-        known = self._open.get(tracked.id) or await self._journal.signals.get(tracked.id)
-        if known is not None:
-            return known
-        await self._journal.written(SignalTold(tracked))
-        self._keep(tracked)
+        async with self._locks.holding(tracked.id):
+            known = self._open.get(tracked.id) or await self._journal.signals.get(tracked.id)
+            if known is not None:
+                return known
+            await self._journal.written(SignalTold(tracked))
+            self._keep(tracked)
         signal = tracked.signal
         for other in self.open_of(signal.con_id, signal.bar_size):
             is_alike = (other.signal.strategy, other.parameters) == (signal.strategy, tracked.parameters)
             if is_alike and other.signal.bar_time < signal.bar_time:
-                await self.settle(other, SignalOutcome.SUPERSEDED, signal.bar_time)
+                await self.settle(other.id, SignalOutcome.SUPERSEDED, signal.bar_time)
         return tracked
 
-    async def settle(self, tracked: TrackedSignal, outcome: SignalOutcome, at: datetime) -> None:
-        """A signal has come to something that no price says."""
-        await self.change(outcome.value, replace(tracked, outcome=outcome, outcome_at=at))
+    async def settle(
+        self, signal_id: str, outcome: SignalOutcome, at: datetime | None, price: float | None = None
+    ) -> None:
+        """Something has become of a signal; nothing else becomes of it then. Raises as `tell`."""
+        async with self._locks.holding(signal_id):
+            tracked = await self.get(signal_id)
+            if not tracked.outcome.is_over:
+                tracked = replace(tracked, outcome=outcome, outcome_at=at, outcome_price=price)
+                await self._change(outcome.value, tracked)
 
-    async def change(self, name: str, tracked: TrackedSignal) -> None:
-        """A signal stands otherwise now.
+    async def ordered(self, signal_id: str, order_key: str | None) -> TrackedSignal:
+        """An order was made of a signal, which may be over by now. Raises as `tell`."""
+        async with self._locks.holding(signal_id):
+            tracked = await self.get(signal_id)
+            if tracked.order_key is None:
+                tracked = replace(tracked, order_key=order_key)
+                await self._change("ordered", tracked)
+            return tracked
 
-        Raises:
-            JournalUnavailable: it is not known whether it is kept; it is looked at again.
-        """
+    async def _change(self, name: str, tracked: TrackedSignal) -> None:
         await self._journal.written(SignalChanged(name, tracked))
         self._keep(tracked)
 

@@ -92,13 +92,16 @@ class SeriesDesk:
         return closed_before(source.series.bar_size, source.hours, self._archive.now())
 
     async def _read(self, query: ContractQuery, bar_size: str, count: int) -> Series:
-        source = await self._archive.source(
-            query, bar_size=bar_size, what_to_show=what_to_show(query.sec_type), use_rth=True
-        )
+        source = await self._source(query, bar_size, "TRADES")
+        if (kind := what_to_show(source.contract.sec_type)) != "TRADES":
+            source = await self._source(query, bar_size, kind)
         closed = self._closed(source)
         since = self._archive.now() - look_back(bar_size, count, source.contract)
         bars = _arrays(source, await self._since(source, since, closed))
         return Series(source, bars.last(count), closed, count, _now())
+
+    async def _source(self, query: ContractQuery, bar_size: str, kind: str) -> Source:
+        return await self._archive.source(query, bar_size=bar_size, what_to_show=kind, use_rth=True)
 
     async def _grown(self, series: Series) -> Series | None:
         """A series with what has come since; None where the past has become another."""
