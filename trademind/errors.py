@@ -37,12 +37,14 @@
     │   ├── BarJobNotFound
     │   ├── BacktestNotFound
     │   ├── IndicatorNotFound
+    │   ├── SignalNotFound
     │   ├── StrategyNotFound
     │   └── UnknownSequence          the journal has no event of that number
     ├── Conflict                     (409)
     │   ├── AmbiguousContract        several contracts match; `candidates` names them
     │   ├── DuplicateOrder           the key was used for another order
     │   ├── OrderNotWorking          the order is already done
+    │   ├── SignalOver               the signal has expired, or something else has become of it
     │   └── BacktestNotDone          there is no report of it, yet or for ever
     ├── Refused                      the gateway said no (502), `ib_code` says why
     │   ├── OrderRejected
@@ -379,6 +381,11 @@ class IndicatorNotFound(NotFound):
     title = "No such indicator"
 
 
+class SignalNotFound(NotFound):
+    code = "signal_not_found"
+    title = "No such signal"
+
+
 class StrategyNotFound(NotFound):
     code = "strategy_not_found"
     title = "No such strategy"
@@ -409,6 +416,12 @@ class DuplicateOrder(Conflict):
 class OrderNotWorking(Conflict):
     code = "order_not_working"
     title = "The order is already done"
+
+
+class SignalOver(Conflict):
+    code = "signal_over"
+    title = "The signal is worth nothing any more"
+    advice = "Ask how the instrument stands now (`GET /api/signals/{symbol}`), or place the order yourself."
 
 
 class BacktestNotDone(Conflict):

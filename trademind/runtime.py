@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from trademind.analysis.backtests.queue import Backtests
+from trademind.analysis.service import SignalService
 from trademind.brokers.base import Broker
 from trademind.brokers.contract_store import ContractFile
 from trademind.brokers.ibkr.client import IBKRBroker
@@ -25,7 +26,6 @@ from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.calendars import ExchangeCalendars, NoCalendars
 from trademind.market.bars.jobs import BarJobs
 from trademind.settings import BrokerKind, Settings, is_loopback
-from trademind.signals.worker import Strategies
 from trademind.trading.earlier import known_orders, pending_orders
 from trademind.trading.entry import OrderEntry
 from trademind.trading.feed import Feed
@@ -47,6 +47,7 @@ class Runtime:
     bars: BarArchive
     bar_jobs: BarJobs
     backtests: Backtests
+    signals: SignalService
     feed: Feed
     """What has happened, as it was written down."""
     gateway: PaperGatewayServer | None
@@ -115,22 +116,33 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         )
         stack.push_async_callback(bars.close)
         bar_jobs = await stack.enter_async_context(BarJobs(bars, journal, clock))
-        strategies = Strategies(None)
-        stack.push_async_callback(strategies.close)
-        await strategies.load()
-        backtests = await stack.enter_async_context(
-            Backtests(settings.data_dir / "backtests", bars, bar_jobs, journal, strategies, clock)
-        )
         orders = OrderEntry(broker, journal, risk, clock, pending)
+        targets = Targets(broker, journal, orders, clock)
+        signals = SignalService(
+            broker,
+            journal,
+            bars,
+            orders,
+            targets,
+            market or clock,
+            settings.signals,
+            feed=recorder.feed,
+            live=settings.signals.auto_live and ibkr.allow_live,
+        )
+        await stack.enter_async_context(signals)
+        backtests = await stack.enter_async_context(
+            Backtests(settings.data_dir / "backtests", bars, bar_jobs, journal, signals.strategies, clock)
+        )
         yield Runtime(
             settings=settings,
             broker=broker,
             orders=orders,
-            targets=Targets(broker, journal, orders, clock),
+            targets=targets,
             risk=risk,
             journal=journal,
             bars=bars,
             bar_jobs=bar_jobs,
+            signals=signals,
             backtests=backtests,
             feed=recorder.feed,
             gateway=gateway,

@@ -32,7 +32,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trademind.clock import MAX_SPEED, MIN_SPEED
 from trademind.domain.account import check_paper_account
-from trademind.domain.market import DataType
+from trademind.domain.instruments import ContractQuery
+from trademind.domain.market import BAR_SIZES, DataType
 from trademind.domain.risk import RiskLimits, TradingHours
 from trademind.errors import Invalid, SettingsError
 
@@ -273,6 +274,64 @@ class RiskSettings(_Group):
         return RiskLimits(**self.model_dump())
 
 
+class SignalSettings(_Group):
+    """What strategies look at, and what is made of their signals."""
+
+    folder: Path | None = None
+    """Where the user's own strategies are."""
+    watchlist: Annotated[tuple[str, ...], NoDecode] = ()
+    """Symbols of shares that are looked at whenever a bar closes, separated by commas, until a watch list is
+    set through the API."""
+    strategies: Annotated[tuple[str, ...], NoDecode] = ()
+    """By which strategies, separated by commas; empty: by all there are."""
+    bar_size: str = "1 day"
+    risk_per_trade: Decimal = Field(default=Decimal("0.01"), gt=0, le=Decimal("0.2"))
+    """The share of the equity that a position loses where its stop is reached; 0.01 is 1 %."""
+    auto: Annotated[tuple[str, ...], NoDecode] = ()
+    """Which of these place orders by themselves."""
+    auto_live: bool = False
+    """Whether they may in a live account, where `ibkr.allow_live` has it allowed at all."""
+
+    @field_validator("folder", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("watchlist", "strategies", "auto", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+    @field_validator("watchlist")
+    @classmethod
+    def _are_symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in value:
+            try:
+                ContractQuery(symbol=symbol)
+            except Invalid as error:
+                raise ValueError(f"{symbol!r} {error.errors[0][1]}") from None
+        return tuple(dict.fromkeys(symbol.upper() for symbol in value))
+
+    @field_validator("bar_size")
+    @classmethod
+    def _is_a_size(cls, value: str) -> str:
+        sizes = [size for size in BAR_SIZES if "sec" not in size]
+        if value not in sizes:
+            raise ValueError(f"signals are made of bars of one of {', '.join(sizes)}")
+        return value
+
+    @model_validator(mode="after")
+    def _automatic_ones_are_named(self) -> Self:
+        if missing := [name for name in self.auto if name not in self.strategies]:
+            raise ValueError(
+                f"TRADEMIND_SIGNALS__AUTO has {missing[0]}, which TRADEMIND_SIGNALS__STRATEGIES has not; "
+                "name it in both"
+            )
+        return self
+
+
 class ServerSettings(_Group):
     """The HTTP server."""
 
@@ -340,6 +399,7 @@ class Settings(BaseSettings):
     ibkr: IBKRSettings = IBKRSettings()
     paper: PaperSettings = PaperSettings()
     risk: RiskSettings = RiskSettings()
+    signals: SignalSettings = SignalSettings()
     server: ServerSettings = ServerSettings()
     journal: JournalSettings = JournalSettings()
     data_dir: Path = Path(".trademind")

@@ -79,11 +79,15 @@ class Service:
 async def serving(folder: Path) -> AsyncIterator[Service]:
     (folder / "strategies").mkdir(exist_ok=True)
     strategies = Strategies(folder / "strategies", deadline=5.0)
+
+    async def there() -> Strategies:
+        return strategies
+
     async with (
         open_bars(folder) as bars,
         BarJobs(bars.archive, bars.journal, SystemClock()) as downloads,
         Backtests(
-            folder / "backtests", bars.archive, downloads, bars.journal, strategies, SystemClock()
+            folder / "backtests", bars.archive, downloads, bars.journal, there, SystemClock()
         ) as backtests,
     ):
         yield Service(bars, downloads, backtests, strategies, folder / "strategies")

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from trademind.analysis.backtests.queue import Backtests
+from trademind.analysis.service import SignalService
 from trademind.brokers.base import Broker
 from trademind.brokers.streams import EventStream, Streams
 from trademind.brokers.topics import LatestTopic, MarketStream, MarketStreams, SequenceTopic, Topic
@@ -59,7 +60,6 @@ from trademind.journal import Journal, open_journal
 from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
-from trademind.signals.worker import Strategies
 from trademind.trading.entry import OrderEntry
 from trademind.trading.risk import Risk
 from trademind.trading.targets import Targets
@@ -481,6 +481,7 @@ class MemoryRuntime:
     bars: BarArchive
     bar_jobs: BarJobs
     backtests: Backtests
+    signals: SignalService
     feed: Broker
     """What is told is what the broker says; of the way through the journal `test_stream_resume` tells."""
 
@@ -496,23 +497,28 @@ def runtime_of(broker: Broker) -> Callable[[Settings], AbstractAsyncContextManag
                 open_journal(Path(folder) / "journal.db") as journal,
                 Risk(broker, journal, clock, settings.risk.limits) as risk,
                 BarJobs(bars := BarArchive(broker, journal, clock), journal, clock) as bar_jobs,
-                Backtests(
-                    Path(folder) / "backtests", bars, bar_jobs, journal, Strategies(None), clock
-                ) as backtests,
             ):
                 entry = OrderEntry(broker, journal, risk, clock)
-                yield MemoryRuntime(
-                    settings=settings,
-                    broker=broker,
-                    orders=entry,
-                    targets=Targets(broker, journal, entry, clock),
-                    risk=risk,
-                    journal=journal,
-                    bars=bars,
-                    bar_jobs=bar_jobs,
-                    backtests=backtests,
-                    feed=broker,
-                )
+                targets = Targets(broker, journal, entry, clock)
+                async with (
+                    SignalService(broker, journal, bars, entry, targets, clock, settings.signals) as signals,
+                    Backtests(
+                        Path(folder) / "backtests", bars, bar_jobs, journal, signals.strategies, clock
+                    ) as backtests,
+                ):
+                    yield MemoryRuntime(
+                        settings=settings,
+                        broker=broker,
+                        orders=entry,
+                        targets=targets,
+                        risk=risk,
+                        journal=journal,
+                        bars=bars,
+                        bar_jobs=bar_jobs,
+                        signals=signals,
+                        backtests=backtests,
+                        feed=broker,
+                    )
 
     return open_runtime
 

@@ -29,6 +29,7 @@ from tests.processes import free_port, running
 from tests.trading.test_feed import TalkingBroker
 from trademind.aio import Tasks
 from trademind.analysis.backtests.queue import Backtests
+from trademind.analysis.service import SignalService
 from trademind.api import create_app
 from trademind.brokers import streams as brokers_streams
 from trademind.brokers.base import Broker
@@ -39,7 +40,6 @@ from trademind.journal import Journal, StoredEvent, open_journal
 from trademind.market.bars.archive import BarArchive
 from trademind.market.bars.jobs import BarJobs
 from trademind.settings import Settings
-from trademind.signals.worker import Strategies
 from trademind.trading import feed
 from trademind.trading.entry import OrderEntry
 from trademind.trading.feed import KEPT, Feed
@@ -61,6 +61,7 @@ class JournalingRuntime:
     bars: BarArchive
     bar_jobs: BarJobs
     backtests: Backtests
+    signals: SignalService
     feed: Feed
 
 
@@ -93,16 +94,24 @@ async def journaled(settings: Settings, path: Path) -> AsyncIterator[Journaled]:
             Recorder(broker, journal, ()) as recorder,
             Risk(broker, journal, clock) as risk,
             BarJobs(bars := BarArchive(broker, journal, clock), journal, clock) as jobs,
-            Backtests(path.parent / "backtests", bars, jobs, journal, Strategies(None), clock) as backtests,
         ):
             entry = OrderEntry(broker, journal, risk, clock)
             targets = Targets(broker, journal, entry, SystemClock())
-            opened.append(
-                JournalingRuntime(
-                    settings, broker, entry, targets, risk, journal, bars, jobs, backtests, recorder.feed
+            feed = recorder.feed
+            async with (
+                SignalService(
+                    broker, journal, bars, entry, targets, clock, settings.signals, feed=feed
+                ) as signals,
+                Backtests(
+                    path.parent / "backtests", bars, jobs, journal, signals.strategies, clock
+                ) as backtests,
+            ):
+                opened.append(
+                    JournalingRuntime(
+                        settings, broker, entry, targets, risk, journal, bars, jobs, backtests, signals, feed
+                    )
                 )
-            )
-            yield opened[0]
+                yield opened[0]
 
     async with listening(create_app(settings, open_runtime=open_runtime)) as (port, _):
         (runtime,) = opened

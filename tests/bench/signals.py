@@ -1,10 +1,22 @@
-"""Bars per second that strategies make signals of: of many bars at once, and of few bars of many symbols."""
+"""Bars per second that strategies make signals of: of many bars at once, and of few bars of many symbols; and
+how long a server's scan of its watch list takes."""
 
+import csv
+import tempfile
 import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from tests.bench.report import rounds, show
+from tests.gateway.bench import until
+from trademind.brokers.base import Broker
+from trademind.domain import ContractQuery, SessionState
+from trademind.runtime import open_runtime
+from trademind.settings import load_settings
 from trademind.signals import BUILT_IN, BarArrays, Outcome, evaluate, strategy
 
 SYMBOLS = 500
@@ -26,6 +38,12 @@ async def table(quick: bool) -> None:
         f"Signals of {count:,} bars of a minute; and of {DAYS} days of {SYMBOLS} symbols each",
         ("strategy", "bars/s", "signals", "symbols, ms"),
         rows,
+    )
+    symbols = 50 if quick else SYMBOLS
+    show(
+        f"A watch list of {symbols} symbols with {DAYS} days each, scanned by every strategy",
+        ("", "s"),
+        [(name, f"{seconds:,.2f}") for name, seconds in await watchlist_seconds(symbols)],
     )
 
 
@@ -64,3 +82,52 @@ def scan_seconds(name: str) -> float:
         if evaluate(one, symbol).outcome is not Outcome.DONE:
             raise RuntimeError("a symbol has no result")
     return time.perf_counter() - start
+
+
+async def watchlist_seconds(count: int) -> list[tuple[str, float]]:
+    """Scans of a server over a real paper gateway: bars from the gateway, from the store, and from memory."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f"S{number:03}" for number in range(count)]
+        end = _record(Path(folder), names)
+        settings = load_settings(
+            _env_file=None,
+            data_dir=Path(folder) / "data",
+            paper={"replay_file": Path(folder) / "prices", "start": end, "pacing": False},
+        )
+        for start in ("from the gateway", "after a restart, from the store"):
+            async with AsyncExitStack() as stack:
+                runtime = await stack.enter_async_context(open_runtime(settings))
+                desk = (await runtime.signals.opened()).desk
+                await until(partial(_is_ready, runtime.broker))
+                queries = [ContractQuery(symbol=name) for name in names]
+                for name in (start, "again, from memory"):
+                    began = time.perf_counter()
+                    looks = await desk.scan(queries, desk.every_plan("1 day"))
+                    found.append((name, time.perf_counter() - began))
+                    if any(look.error for look in looks):
+                        raise RuntimeError("a symbol has no result")
+    return found
+
+
+def _is_ready(broker: Broker) -> bool:
+    return broker.session.state is SessionState.READY
+
+
+def _record(folder: Path, names: list[str]) -> datetime:
+    """Prices of days as files that the paper gateway plays; when they are over."""
+    (folder / "prices").mkdir()
+    days = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(2 * DAYS)]
+    days = [day for day in days if day.weekday() < 5][: DAYS + 40]
+    for seed, name in enumerate(names):
+        made = bars(len(days), bar_size="1 day", seconds=86_400, seed=seed)
+        with (folder / "prices" / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["date", *_COLUMNS])
+            for place, day in enumerate(days):
+                prices = [f"{getattr(made, column)[place]:.2f}" for column in _COLUMNS[:-1]]
+                writer.writerow([day.date(), *prices, int(made.volume[place])])
+    return days[-1] + timedelta(hours=38)
+
+
+_COLUMNS = ("open", "high", "low", "close", "volume")

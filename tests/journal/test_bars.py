@@ -175,7 +175,7 @@ async def test_a_journal_of_before_gets_the_tables(sqlite_place: str) -> None:
     async with open_journal(sqlite_place) as journal:
         await journal.accept(an_intent("one"))
     async with writing(sqlite_place) as connection:
-        for table in ("bar_jobs", "bar_spans", "bars", "bar_series"):
+        for table in ("signals", "bar_jobs", "bar_spans", "bars", "bar_series"):
             await connection.execute(text(f"DROP TABLE {table}"))
         await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
         await connection.commit()

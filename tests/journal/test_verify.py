@@ -102,6 +102,7 @@ async def test_a_sound_journal(place: str) -> None:
             "account_snapshots": ORDERS,
             "audit": 1,
             "state": 1,
+            "signals": 0,
             "writer": 1,
             "bar_series": 0,
             "bars": 0,

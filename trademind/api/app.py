@@ -17,6 +17,8 @@ from trademind.api.routes import (
     portfolio,
     risk,
     scanner,
+    signals,
+    strategies,
     stream,
     system,
 )
@@ -53,8 +55,8 @@ def create_app(
     # because FastAPI works its way through an included router anew for every request.
     portfolio.add_account_route(app)
     parts = (
-        portfolio, orders, market, bar_jobs, backtests, scanner, executions, contracts, risk, system, stream,
-        health,
+        portfolio, orders, market, bar_jobs, scanner, executions, contracts, risk, signals, strategies,
+        backtests, system, stream, health,
     )  # fmt: skip
     for part in parts:
         app.include_router(part.router)

@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from trademind.analysis.backtests.queue import Backtests
+from trademind.analysis.service import SignalService
 from trademind.api.lifespan import AppState
 from trademind.api.metrics import Metrics
 from trademind.api.streaming import Source
@@ -79,6 +80,10 @@ async def _backtests(connection: HTTPConnection) -> Backtests:
     return _state(connection)["runtime"].backtests
 
 
+async def _signals(connection: HTTPConnection) -> SignalService:
+    return _state(connection)["runtime"].signals
+
+
 async def _feed(connection: HTTPConnection) -> Source:
     return _state(connection)["runtime"].feed
 
@@ -107,6 +112,7 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 ArchiveDep = Annotated[BarArchive, Depends(_archive)]
 BarJobsDep = Annotated[BarJobs, Depends(_bar_jobs)]
 BacktestsDep = Annotated[Backtests, Depends(_backtests)]
+SignalsDep = Annotated[SignalService, Depends(_signals)]
 FeedDep = Annotated[Source, Depends(_feed)]
 HubDep = Annotated[Hub, Depends(_hub)]
 BrokerDep = Annotated[Broker, Depends(_broker)]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from trademind.aio import short_collections
 from trademind.analysis.backtests.queue import Backtests
+from trademind.analysis.service import SignalService
 from trademind.api.market_frames import market_text
 from trademind.api.metrics import Metrics
 from trademind.api.streaming import Source
@@ -52,6 +53,9 @@ class OpenedRuntime(Protocol):
 
     @property
     def backtests(self) -> Backtests: ...
+
+    @property
+    def signals(self) -> SignalService: ...
 
     @property
     def feed(self) -> Source: ...

@@ -22,6 +22,7 @@ from trademind.cli import (
     risk,
     scanner,
     server,
+    signals,
 )
 from trademind.cli.output import EXIT_CODES
 
@@ -67,6 +68,8 @@ app.command()(risk.resume)
 app.command()(market.quote)
 app.command()(live.watch)
 app.command()(scanner.scan)
+app.command()(signals.signals)
+app.command()(signals.strategies)
 app.command()(doctor.doctor)
 
 

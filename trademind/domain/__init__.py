@@ -54,6 +54,7 @@ from trademind.domain.scanner import (
     ScanRow,
 )
 from trademind.domain.session import SessionInfo, SessionState, Snapshot
+from trademind.domain.signals import SignalOutcome, TrackedSignal
 from trademind.domain.targets import Standing, Target
 
 __all__ = [
@@ -105,6 +106,7 @@ __all__ = [
     "SessionInfo",
     "SessionState",
     "Side",
+    "SignalOutcome",
     "Snapshot",
     "Standing",
     "State",
@@ -114,6 +116,7 @@ __all__ = [
     "Tick",
     "TickType",
     "TimeInForce",
+    "TrackedSignal",
     "TradingHours",
     "TradingMode",
     "TradingState",

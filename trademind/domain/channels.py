@@ -13,6 +13,8 @@ class Channel(StrEnum):
     ACCOUNT = "account"
     """The account's figures. A broker tells the latest, however many there were in between; what is told from
     the journal is every change that was written down."""
+    SIGNALS = "signals"
+    """Every signal that strategies make, and what becomes of it. A broker has none."""
     QUOTES = "quotes"
     """Quotes of the instruments that are followed: the latest of each."""
     DEPTH = "depth"

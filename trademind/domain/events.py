@@ -12,6 +12,7 @@ from trademind.domain.channels import Channel
 from trademind.domain.executions import Execution
 from trademind.domain.orders import Order
 from trademind.domain.session import SessionInfo
+from trademind.domain.signals import TrackedSignal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class State:
 
     channel: Channel
     time: datetime
-    values: tuple[Order | Execution | SessionInfo | Account, ...]
+    values: tuple[Order | Execution | SessionInfo | Account | TrackedSignal, ...]
     seq: int | None = None
     """The number of the last event in it, where events are told from the journal."""
 
@@ -31,7 +32,7 @@ class Event:
 
     channel: Channel
     time: datetime
-    data: Order | Execution | SessionInfo | Account
+    data: Order | Execution | SessionInfo | Account | TrackedSignal
     seq: int | None = None
     """Its number in the journal, where it is told from there: one for all channels, without gaps."""
     name: str | None = None

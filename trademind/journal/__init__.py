@@ -28,6 +28,7 @@ from trademind.journal.journal import Journal, open_journal
 from trademind.journal.location import Location
 from trademind.journal.reading import AuditEntry, Cursor, EquityPoint, Page, Reader
 from trademind.journal.records import fingerprint
+from trademind.journal.signals import SignalReader
 from trademind.journal.verify import Finding, Report, verify
 from trademind.journal.writer import Follower, Statistics
 from trademind.journal.writes import (
@@ -40,6 +41,8 @@ from trademind.journal.writes import (
     Marker,
     OrderChanged,
     SessionChanged,
+    SignalChanged,
+    SignalTold,
     StateSet,
     Write,
 )
@@ -74,6 +77,9 @@ __all__ = [
     "SeriesAnchored",
     "SeriesDropped",
     "SessionChanged",
+    "SignalChanged",
+    "SignalReader",
+    "SignalTold",
     "Span",
     "StateSet",
     "Statistics",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from trademind.domain import Account, Channel, Execution, Order, SessionInfo
+from trademind.domain import Account, Channel, Execution, Order, SessionInfo, TrackedSignal
 from trademind.journal.bar_writes import (
     BarJobSet,
     BarJobsForgotten,
@@ -18,7 +18,16 @@ from trademind.journal.bar_writes import (
     SeriesAnchored,
     SeriesDropped,
 )
-from trademind.journal.records import ACCOUNT, EXECUTION, ORDER, SESSION, number_text, time_text, to_text
+from trademind.journal.records import (
+    ACCOUNT,
+    EXECUTION,
+    ORDER,
+    SESSION,
+    SIGNAL,
+    number_text,
+    time_text,
+    to_text,
+)
 from trademind.journal.writes import (
     AccountChanged,
     AccountSnapshot,
@@ -29,6 +38,8 @@ from trademind.journal.writes import (
     Marker,
     OrderChanged,
     SessionChanged,
+    SignalChanged,
+    SignalTold,
     StateSet,
     Write,
 )
@@ -46,7 +57,7 @@ class StoredEvent:
     order_id: str | None
     name: str
     time: datetime
-    data: Order | Execution | SessionInfo | Account
+    data: Order | Execution | SessionInfo | Account | TrackedSignal
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +118,10 @@ def _body(write: Intent | Write) -> str:
             return SESSION.to_text(info)
         case AccountChanged(account) | AccountSnapshot(account):
             return ACCOUNT.to_text(account)
+        case SignalTold(tracked) | SignalChanged(_, tracked):
+            _named(tracked.id)
+            _whole(tracked.signal.con_id)
+            return SIGNAL.to_text(tracked)
         case Audit():
             return "" if write.request is None else to_text(dict(write.request))
         case StateSet():

@@ -174,6 +174,7 @@ SHEETS: Final[Mapping[str, Sheet]] = {
             tables.account_snapshots,
             tables.audit,
             tables.state,
+            tables.signals,
         )
     },
 }

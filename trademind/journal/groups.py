@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from trademind.domain import Account, Channel, Execution, Order, SessionInfo
+from trademind.domain import Account, Channel, Execution, Order, SessionInfo, TrackedSignal
 from trademind.journal import tables
 from trademind.journal.bar_writes import (
     BarJobSet,
@@ -42,6 +42,8 @@ from trademind.journal.writes import (
     Intent,
     OrderChanged,
     SessionChanged,
+    SignalChanged,
+    SignalTold,
     StateSet,
 )
 
@@ -54,6 +56,7 @@ _INSERTED: Final = (
     tables.account_snapshots,
     tables.audit,
     tables.state,
+    tables.signals,
 )
 """In an order in which no row refers to a later one."""
 
@@ -72,6 +75,8 @@ class Known:
     """What fills and their corrections have in common."""
     commissions: dict[str, CommissionReported] = field(default_factory=dict)
     state: set[str] = field(default_factory=set)
+    signals: dict[str, str] = field(default_factory=dict)
+    """Bodies by the signals' ids."""
 
 
 class Plan:
@@ -114,6 +119,12 @@ class Plan:
                 self._event(entry, Channel.SESSION, None, info.state.value, info, entry.text)
             case AccountChanged(account):
                 self._event(entry, Channel.ACCOUNT, None, "changed", account, entry.text)
+            case SignalTold(tracked):
+                if tracked.id not in self._known.signals:
+                    self._change_signal(entry, "new", tracked)
+            case SignalChanged(name, tracked):
+                if self._known.signals.get(tracked.id, entry.text) != entry.text:
+                    self._change_signal(entry, name, tracked)
             case AccountSnapshot(account):
                 self._insert(
                     tables.account_snapshots,
@@ -182,6 +193,28 @@ class Plan:
         }
         self._put(tables.orders, "id", order.id, row, self._known.orders, first_seq=seq)
         self._known.orders[order.id] = entry.text
+
+    def _change_signal(self, entry: Entry, name: str, tracked: TrackedSignal) -> None:
+        seq = self._event(entry, Channel.SIGNALS, None, name, tracked, entry.text)
+        signal, outcome = tracked.signal, tracked.outcome
+        row = {
+            "outcome": outcome.value,
+            "outcome_at": tracked.outcome_at,
+            "order_key": tracked.order_key,
+            "body": entry.text,
+            "last_seq": seq,
+        }
+        first = {
+            "strategy": signal.strategy,
+            "con_id": signal.con_id,
+            "symbol": signal.symbol,
+            "bar_size": signal.bar_size,
+            "bar_time": signal.bar_time,
+            "action": signal.action.value,
+            "first_seq": seq,
+        }
+        self._put(tables.signals, "id", tracked.id, row, self._known.signals, **first)
+        self._known.signals[tracked.id] = entry.text
 
     def _report_execution(self, entry: Entry, execution: Execution) -> None:
         exec_id = execution.exec_id
@@ -257,7 +290,7 @@ class Plan:
         channel: Channel,
         order_id: str | None,
         name: str,
-        data: Order | Execution | SessionInfo | Account,
+        data: Order | Execution | SessionInfo | Account | TrackedSignal,
         body: str,
     ) -> int:
         self.last_seq += 1
@@ -300,6 +333,9 @@ _UPDATES: Final = {
             if column.name not in ("id", "first_seq")
         }
     ),
+    tables.signals: update(tables.signals)
+    .where(tables.signals.c.id == bindparam("its_id"))
+    .values({name: bindparam(name) for name in ("outcome", "outcome_at", "order_key", "body", "last_seq")}),
     tables.state: update(tables.state)
     .where(tables.state.c.key == bindparam("its_key"))
     .values(value=bindparam("value"), updated_at=bindparam("updated_at")),
@@ -325,6 +361,9 @@ _TOLD_AGAIN = select(tables.events.c.body).where(
 _COMMISSIONS = select(tables.commission_reports).where(
     tables.commission_reports.c.exec_id.in_(bindparam("keys", expanding=True))
 )
+_SIGNALS = select(tables.signals.c.id, tables.signals.c.body).where(
+    tables.signals.c.id.in_(bindparam("keys", expanding=True))
+)
 _STATE = select(tables.state.c.key).where(tables.state.c.key.in_(bindparam("keys", expanding=True)))
 
 
@@ -335,6 +374,7 @@ def look_up(connection: Connection, entries: Sequence[Entry]) -> Known:
     order_ids: set[str] = set()
     exec_ids: set[str] = set()
     names: set[str] = set()
+    signals: set[str] = set()
     for entry in entries:
         match entry.write:
             case Intent(client_order_id=key):
@@ -345,6 +385,8 @@ def look_up(connection: Connection, entries: Sequence[Entry]) -> Known:
                 exec_ids.add(exec_id)
             case StateSet(key):
                 names.add(key)
+            case SignalTold(tracked) | SignalChanged(_, tracked):
+                signals.add(tracked.id)
     if keys:
         for row in connection.execute(_INTENTS, {"keys": sorted(keys)}):
             known.intents[row.client_order_id] = intent_of(row)
@@ -367,6 +409,9 @@ def look_up(connection: Connection, entries: Sequence[Entry]) -> Known:
         for body in connection.execute(_TOLD_AGAIN, {"keys": late}).scalars():
             with suppress(ValueError, KeyError, TypeError):  # what cannot be read tells nothing
                 known.assigned.add(from_text(body)["exec_id"])
+    if signals:
+        for row in connection.execute(_SIGNALS, {"keys": sorted(signals)}):
+            known.signals[row.id] = row.body
     if names:
         known.state.update(connection.execute(_STATE, {"keys": sorted(names)}).scalars())
     return known

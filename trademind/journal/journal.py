@@ -20,6 +20,7 @@ from trademind.journal.database import Database
 from trademind.journal.entries import entry_of
 from trademind.journal.location import Location, locate
 from trademind.journal.reading import Reader
+from trademind.journal.signals import SignalReader
 from trademind.journal.writer import Follower, Statistics, Writer
 from trademind.journal.writes import Intent, Marker, Write
 
@@ -58,6 +59,7 @@ class Journal:
         self._is_open = False
         self.reading = Reader(self._database.reading)
         self.bars = BarReader(self._database.reading)
+        self.signals = SignalReader(self._database.reading)
 
     async def __aenter__(self) -> Self:
         await self._database.open()

@@ -3,7 +3,8 @@
 The form of a record follows from the dataclass itself: a codec is built once from its annotations, so a field
 that is added to the domain is written and read without another line here. Numbers are text, as floats would
 not be exact; times are RFC 3339 in UTC with all their microseconds; a missing field takes its default, as it
-was not there yet when the record was written, and a field that is not known is passed over.
+was not there yet when the record was written, and a field that is not known is passed over. Measured figures
+are floats already, whose shortest notation reads back as the same float.
 
 The text of a record is ASCII: one form that any database takes, whatever is in the strings.
 """
@@ -29,6 +30,7 @@ from trademind.domain import (
     OrderGroup,
     OrderRequest,
     SessionInfo,
+    TrackedSignal,
 )
 from trademind.domain.orders import plain
 from trademind.errors import TradeMindError
@@ -213,8 +215,12 @@ def _steps(hint: Any) -> tuple[Step, Step]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (UnionType, Union) and len(arguments) == 2 and NoneType in arguments:
         return _optional(*_steps(next(each for each in arguments if each is not NoneType)))
+    if origin in (UnionType, Union) and set(arguments) <= {str, int, float}:
+        return _same, _one_of(arguments)
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         return _sequence(*_steps(arguments[0]))
+    if origin is tuple:
+        return _together([_steps(each) for each in arguments])
     if origin is not None and issubclass(origin, Mapping) and arguments[0] is str:
         return _mapping(*_steps(arguments[1]))
     if isinstance(hint, type):
@@ -241,6 +247,21 @@ def _exactly(kind: type[Any]) -> Step:
     return load
 
 
+def _one_of(kinds: tuple[type[Any], ...]) -> Step:
+    def load(value: Any) -> Any:
+        if type(value) not in kinds:
+            raise Unreadable(f"neither text nor a number: {value!r:.40}")
+        return value
+
+    return load
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise Unreadable(f"not a number: {value!r:.40}")
+    return float(value)
+
+
 def _member(kind: type[StrEnum]) -> Step:
     def load(value: Any) -> StrEnum:
         try:
@@ -265,6 +286,17 @@ def _sequence(dump: Step, load: Step) -> tuple[Step, Step]:
     return lambda value: [dump(each) for each in value], read
 
 
+def _together(steps: list[tuple[Step, Step]]) -> tuple[Step, Step]:
+    """A tuple of as many values as there are steps."""
+
+    def read(value: Any) -> tuple[Any, ...]:
+        if len(_exactly(list)(value)) != len(steps):
+            raise Unreadable(f"not {len(steps)} values: {value!r:.40}")
+        return tuple(load(each) for (_, load), each in zip(steps, value, strict=True))
+
+    return lambda value: [dump(each) for (dump, _), each in zip(steps, value, strict=True)], read
+
+
 def _mapping(dump: Step, load: Step) -> tuple[Step, Step]:
     def read(value: Any) -> dict[str, Any]:
         return {key: load(each) for key, each in _exactly(dict)(value).items()}
@@ -277,6 +309,7 @@ _PLAIN: Final[Mapping[type[Any], tuple[Step, Step]]] = {
     str: (str, _exactly(str)),
     bool: (_same, _exactly(bool)),
     int: (_same, _exactly(int)),
+    float: (float, _float),
     Decimal: (number_text, number_of),
     datetime: (time_text, time_of),
 }
@@ -289,11 +322,13 @@ ORDER_REQUEST: Final = Codec(OrderRequest)
 ORDER_GROUP: Final = Codec(OrderGroup)
 ORDER_CHANGE: Final = Codec(OrderChange)
 NOTICE: Final = Codec(Notice)
+SIGNAL: Final = Codec(TrackedSignal)
 
 BODIES: Final[Mapping[Channel, Codec[Any]]] = {
     Channel.ORDERS: ORDER,
     Channel.EXECUTIONS: EXECUTION,
     Channel.SESSION: SESSION,
     Channel.ACCOUNT: ACCOUNT,
+    Channel.SIGNALS: SIGNAL,
 }
 """What the events of each channel carry. Quotes are not kept."""

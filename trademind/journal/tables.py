@@ -270,4 +270,26 @@ bar_jobs: Final = Table(
 )
 """Downloads of bars, as they stand."""
 
+signals: Final = Table(
+    "signals",
+    metadata,
+    Column("id", Line, primary_key=True),
+    Column("strategy", Line, nullable=False),
+    Column("con_id", Number),
+    Column("symbol", Line, nullable=False),
+    Column("bar_size", Text, nullable=False),
+    Column("bar_time", Moment, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("outcome_at", Moment),
+    Column("order_key", Line),
+    Column("body", Text, nullable=False),
+    Column("first_seq", Number, ForeignKey("events.seq"), nullable=False),
+    Column("last_seq", Number, ForeignKey("events.seq"), nullable=False),
+    Index("signals_by_age", "first_seq", unique=True),
+    Index("signals_by_symbol", "symbol", "first_seq"),
+    Index("signals_by_outcome", "outcome"),
+)
+"""Signals as they stand."""
+
 APPEND_ONLY: Final = (intents, events, executions, commission_reports, account_snapshots, audit)

@@ -24,7 +24,7 @@ from trademind.journal.database import looking
 from trademind.journal.failures import FAILURES, explained
 from trademind.journal.journal import Journal
 from trademind.journal.location import Location, fault_of, locate
-from trademind.journal.records import BODIES, EXECUTION, ORDER, Unreadable, from_text
+from trademind.journal.records import BODIES, EXECUTION, ORDER, SIGNAL, Unreadable, from_text
 from trademind.journal.tables import Line
 
 MAX_FINDINGS: Final = 100
@@ -44,10 +44,13 @@ _SCANNED: Final = (
     tables.account_snapshots,
     tables.audit,
     tables.state,
+    tables.signals,
     tables.writer,
 )
 _COUNTED: Final = (tables.bar_series, tables.bars, tables.bar_spans, tables.bar_jobs)
 """What can be asked for again where it is lost: there is nothing to compare it with."""
+_SINCE: Final = {**dict.fromkeys(_COUNTED, "0002"), tables.signals: "0003"}
+"""The schemas that brought tables which the first one had not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +153,15 @@ class _Look:
             return
         if self._location.path is not None:
             await self._at_integrity()
-        for table in _SCANNED:
+        for table in filter(self._has, _SCANNED):
             await self._at_rows(table)
-        if self._report.schema != migrations.REVISIONS[0]:  # which had none of them
-            for table in _COUNTED:
-                await self._count(table)
+        for table in filter(self._has, _COUNTED):
+            await self._count(table)
         self._compare()
+
+    def _has(self, table: Table) -> bool:
+        """Whether the journal's schema has the table."""
+        return _SINCE.get(table, "") <= (self._report.schema or "")
 
     async def _at_integrity(self) -> None:
         try:
@@ -272,6 +278,8 @@ class _Look:
                 from_text(row.request or "null")
             elif table is tables.state:
                 from_text(row.value)
+            elif table is tables.signals:
+                SIGNAL.from_text(row.body)
             elif table is tables.writer:
                 self._expected_seq = row.last_seq
         except ValueError as error:

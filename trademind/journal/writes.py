@@ -6,7 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from trademind.domain import Account, Execution, Order, OrderGroup, OrderRequest, SessionInfo
+from trademind.domain import (
+    Account,
+    Execution,
+    Order,
+    OrderGroup,
+    OrderRequest,
+    SessionInfo,
+    TrackedSignal,
+)
 from trademind.journal.bar_writes import BarWrite
 from trademind.journal.records import ORDER_GROUP, ORDER_REQUEST, fingerprint
 
@@ -90,6 +98,23 @@ class AccountChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalTold:
+    """A strategy has made a signal: an event. Where one of its id is known, nothing is written."""
+
+    tracked: TrackedSignal
+
+
+@dataclass(frozen=True, slots=True)
+class SignalChanged:
+    """Something has become of a signal: an event, and how it stands. Where it stands so already, or was never
+    told, nothing is written."""
+
+    name: str
+    """As the outcome, or ordered."""
+    tracked: TrackedSignal
+
+
+@dataclass(frozen=True, slots=True)
 class AccountSnapshot:
     """A point of the account's equity curve. No event."""
 
@@ -130,6 +155,8 @@ Write = (
     | SessionChanged
     | AccountChanged
     | AccountSnapshot
+    | SignalTold
+    | SignalChanged
     | Audit
     | StateSet
     | BarWrite

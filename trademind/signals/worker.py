@@ -168,6 +168,8 @@ class Strategies:
         self._sources: dict[str, Source] = {}
         self._off: dict[str, BrokenStrategy] = {}
         self._catalogue = catalogue()
+        self.loads = 0
+        """How often strategies were loaded: what they said before may be another's word by now."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -177,6 +179,11 @@ class Strategies:
             strategies=tuple(info for info in known.strategies if info.name not in off),
             broken=(*known.broken, *off.values()),
         )
+
+    @property
+    def off(self) -> frozenset[str]:
+        """The names of those that are switched off until strategies are loaded again."""
+        return frozenset(self._off)
 
     async def load(self) -> Catalogue:
         """Look at the folder and the entry points anew; what was switched off gets another chance."""
@@ -200,6 +207,7 @@ class Strategies:
             if (info.name, info.origin) in usable
         }
         self._off = {}
+        self.loads += 1
         for broken in self._catalogue.broken:
             log.warning("strategy %s of %s is off: %s", broken.name, broken.origin, broken.error)
         return self._catalogue

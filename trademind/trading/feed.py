@@ -18,7 +18,7 @@ from typing import Final
 
 from trademind.brokers.streams import EventStream, Streams
 from trademind.clock import Clock
-from trademind.domain import Account, Channel, Event, Execution, Gap, Order, SessionInfo
+from trademind.domain import Account, Channel, Event, Execution, Gap, Order, SessionInfo, TrackedSignal
 from trademind.domain.session import READABLE
 from trademind.errors import StateNotKept, Unavailable
 from trademind.journal import Journal, Marker, StoredEvent
@@ -28,7 +28,7 @@ from trademind.journal.records import Unreadable
 log = logging.getLogger(__name__)
 
 KEPT: Final = (Channel.SESSION, Channel.ORDERS, Channel.EXECUTIONS, Channel.ACCOUNT)
-"""The channels whose events the journal has."""
+"""The channels whose events the journal has of the broker's."""
 PAGE: Final = 200
 """Events read from the journal at once: some 5 ms of work, between which others have their turn."""
 
@@ -59,6 +59,8 @@ class Feed:
         """By what a fill and its corrections have in common."""
         self._session: SessionInfo | None = None
         self._account: Account | None = None
+        self._signals: dict[str, TrackedSignal] = {}
+        """Those that are open. They come from here, so there is never a doubt about them."""
         self._known: set[Channel] = set()
         """Channels of which it has been told how everything stands."""
         self._doubts = {_Doubt.BEGINNING}
@@ -69,6 +71,7 @@ class Feed:
                 Channel.EXECUTIONS: self._executions_newest_first,
                 Channel.SESSION: self._session_as_told,
                 Channel.ACCOUNT: self._account_as_told,
+                Channel.SIGNALS: lambda: tuple(reversed(self._signals.values())),
             },
             history=self,
             seq=journal.last_seq,
@@ -104,7 +107,7 @@ class Feed:
 
     # What the recorder tells, in its place among the events ---------------------------------------
 
-    def keep(self, value: Order | Execution | SessionInfo | Account) -> None:
+    def keep(self, value: Order | Execution | SessionInfo | Account | TrackedSignal) -> None:
         """How something stands, which is no event: the journal knew it."""
         match value:
             case Order():
@@ -115,6 +118,10 @@ class Feed:
                 self._session = value
             case Account():
                 self._account = value
+            case TrackedSignal() if value.outcome.is_over:
+                self._signals.pop(value.id, None)
+            case TrackedSignal():
+                self._signals[value.id] = value
 
     def begin(self, reason: str) -> None:
         """Something was missed: nothing is certain until it is told how everything stands."""

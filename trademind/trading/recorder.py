@@ -26,6 +26,7 @@ from trademind.domain import (
     Resumed,
     SessionInfo,
     State,
+    TrackedSignal,
 )
 from trademind.domain.events import StreamItem
 from trademind.domain.session import READABLE
@@ -135,7 +136,7 @@ class Recorder:
             case Resumed():
                 self._mark(self.feed.resume)
 
-    async def _take_value(self, value: Kept | Quote) -> None:
+    async def _take_value(self, value: Kept | TrackedSignal | Quote) -> None:
         match value:
             case SessionInfo() if value.state in READABLE:
                 # The figures are the new session's when the gap ends, and stale ones when another begins.

@@ -8,7 +8,7 @@ has them. After a restart an open backtest begins anew, which changes nothing: i
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -69,6 +69,7 @@ class Backtests:
 
     Args:
         folder: Where they are kept.
+        strategies: Gives the strategies there are.
         clock: The world's time.
     """
 
@@ -78,7 +79,7 @@ class Backtests:
         archive: BarArchive,
         downloads: BarJobs,
         journal: Journal,
-        strategies: Strategies,
+        strategies: Callable[[], Awaitable[Strategies]],
         clock: Clock,
     ) -> None:
         self._files = BacktestFiles(folder.absolute())
@@ -200,7 +201,8 @@ class Backtests:
             volume=_NONE,
         )
         try:
-            found = await self._strategies.evaluate(wanted.strategy, wanted.parameters, bars)
+            strategies = await self._strategies()
+            found = await strategies.evaluate(wanted.strategy, wanted.parameters, bars)
         except Invalid as error:
             raise Invalid([(f"parameters.{name}", words) for name, words in error.errors]) from error
         if found.outcome is not Outcome.TOO_FEW_BARS or found.needed is None:
@@ -240,7 +242,7 @@ class Backtests:
             self._change(job_id, stage=Stage.TURN, progress=_BARS, waiting_for=None)
             async with self._turn:
                 self._change(job_id, stage=Stage.TRADING)
-                await carry_out(self._errand(job_id, series), partial(self._trading, job_id))
+                await carry_out(await self._errand(job_id, series), partial(self._trading, job_id))
             self._end(job_id, BacktestStatus.DONE)
         except RunFailed as error:
             self._end(job_id, BacktestStatus.FAILED, error=str(error), traceback=error.traceback)
@@ -254,7 +256,7 @@ class Backtests:
             self._running.pop(job_id, None)
             self._fetching.pop(job_id, None)
 
-    def _errand(self, job_id: str, series: Mapping[str, BarSeries]) -> Errand:
+    async def _errand(self, job_id: str, series: Mapping[str, BarSeries]) -> Errand:
         job = self._jobs[job_id]
         wanted = job.wanted
         return Errand(
@@ -263,7 +265,7 @@ class Backtests:
             since=_second(wanted.download(job.lead).start),
             until=_second(job.until),
             strategy=wanted.strategy,
-            source=self._strategies.source_of(wanted.strategy),
+            source=(await self._strategies()).source_of(wanted.strategy),
             parameters=wanted.parameters,
             settings=wanted.settings,
             stem=self._files.stem(job_id),

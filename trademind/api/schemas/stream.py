@@ -13,6 +13,7 @@ from trademind.api.schemas.base import In, Out, Time, time, time_or_none
 from trademind.api.schemas.notices import NoticeOut
 from trademind.api.schemas.orders import ExecutionOut, OrderOut
 from trademind.api.schemas.portfolio import AccountOut
+from trademind.api.schemas.signals import SignalOut
 from trademind.brokers.topics import Topic
 from trademind.domain import (
     Account,
@@ -29,6 +30,7 @@ from trademind.domain import (
     SessionState,
     Subject,
     TickType,
+    TrackedSignal,
 )
 from trademind.market.hub import MAX_INTERVAL
 
@@ -98,6 +100,7 @@ class ChannelsIn(In):
     executions: bool = False
     account: bool = False
     session: bool = False
+    signals: bool = False
     quotes: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
     depth: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
     bars: list[Symbol | ConId | BarsIn] = Field(default=[], max_length=MAX_SYMBOLS)
@@ -203,10 +206,10 @@ class ResumedOut(Out):
     lost: list[Channel]
 
 
-Data = OrderOut | ExecutionOut | AccountOut | SessionOut
+Data = OrderOut | ExecutionOut | AccountOut | SessionOut | SignalOut
 
 
-def data_of(value: Order | Execution | Account | SessionInfo) -> Data:
+def data_of(value: Order | Execution | Account | SessionInfo | TrackedSignal) -> Data:
     match value:
         case Order():
             return OrderOut.of(value)
@@ -216,6 +219,8 @@ def data_of(value: Order | Execution | Account | SessionInfo) -> Data:
             return AccountOut.of(value)
         case SessionInfo():
             return SessionOut.of(value)
+        case TrackedSignal():
+            return SignalOut.of(value)
 
 
 class Frame(Out):

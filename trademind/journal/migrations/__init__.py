@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, select
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every schema there has been, oldest first. A test compares them with the scripts."""
 
 VERSION_TABLE: Final = "journal_version"

@@ -305,7 +305,8 @@ class BarArchive:
             else:
                 # IB keeps its smallest bars for half a year: of older ones nothing can be seen.
                 newer = self._journal.bars.newest if found is None else self._journal.bars.oldest
-                await self._journal.written(SeriesAnchored(series, await newer(stored.id)))
+                if (anchor := await newer(stored.id)) != stored.anchor:
+                    await self._journal.written(SeriesAnchored(series, anchor))
         self._has_checked(series)
         return was_adjusted
 
