@@ -47,6 +47,16 @@ async def test_it_looks_by_itself(tmp_path: Path) -> None:
         assert second.signal.bar_time - first.signal.bar_time == MINUTE
 
 
+async def test_what_was_asked_for_is_followed_by_itself(tmp_path: Path) -> None:
+    """Nothing is on the watch list."""
+    async with open_stage() as stage, signals_of(stage, tmp_path) as signals:
+        await signals.say(stop=50, target=50)
+        assert signals.service._ledger.open
+        signals.clock.advance(10 * MINUTE)
+        await until(lambda: not signals.service._ledger.open)
+        assert await signals.names() == ["new", "expired"]
+
+
 async def test_after_a_pause_there_is_one_look(tmp_path: Path) -> None:
     async with open_stage() as stage:
         async with signals_of(stage, tmp_path) as signals:

@@ -50,6 +50,11 @@ class Ledger:
         """Signals of which nothing has become yet."""
         return tuple(self._open.values())
 
+    @property
+    def bar_sizes(self) -> set[str]:
+        """Of which bars the open ones are."""
+        return {bar_size for _, bar_size in self._by_series}
+
     def open_of(self, con_id: int | None, bar_size: str) -> list[TrackedSignal]:
         """Those of an instrument's bars."""
         return [self._open[each] for each in self._by_series.get((con_id, bar_size), ())]

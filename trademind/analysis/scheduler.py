@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from trademind.analysis.closes import next_look
@@ -49,6 +50,8 @@ class Scheduler:
         """Until when each was looked at, as `Series.closed`."""
         self._con_ids: dict[ContractQuery, int] = {}
         self._failing: dict[ContractQuery, str] = {}
+        self._sizes: set[str] = set()
+        """Of the bars of the watch list."""
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -58,27 +61,31 @@ class Scheduler:
     async def run(self) -> None:
         while True:
             self._changed.clear()
-            now = self._market.now()
-            try:
-                is_done = await self.look()
-            except Exception:  # the watch list is looked at for as long as the server runs
-                log.exception("the look at the watch list failed")
-                is_done = False
-            sizes = {plan.bar_size for plan in self._wanted()[1]} | {
-                each.signal.bar_size for each in self._ledger.open
-            }
-            due = min((next_look(size, now) for size in sizes), default=None)
-            again_at = None if is_done else _now() + AGAIN_AFTER
+            began = self._market.now()
+            again_at = None if await self._is_done() else _now() + AGAIN_AFTER
             await self._pause(SHORTEST)
-            while due is None or self._market.now() < due:
-                if self._changed.is_set() or (again_at is not None and _now() >= again_at):
+            while not self._changed.is_set() and (again_at is None or _now() < again_at):
+                if (left := self._left(began)) is not None and left <= 0:
                     break
-                left = LONGEST if due is None else (due - self._market.now()).total_seconds()
-                await self._pause(min(max(left / speed_of(self._market), SHORTEST), LONGEST))
+                await self._pause(LONGEST if left is None else min(max(left, SHORTEST), LONGEST))
+
+    def _left(self, began: datetime) -> float | None:
+        """Seconds until another bar may be closed than at the beginning of the last look; None where there is
+        nothing to look at."""
+        due = min((next_look(size, began) for size in self._sizes | self._ledger.bar_sizes), default=None)
+        return None if due is None else (due - self._market.now()).total_seconds() / speed_of(self._market)
+
+    async def _is_done(self) -> bool:
+        try:
+            return await self.look()
+        except Exception:  # the watch list is looked at for as long as the server runs
+            log.exception("the look at the watch list failed")
+            return False
 
     async def look(self) -> bool:
         """Look at all that is due. Whether all of it could be had."""
         queries, plans = self._wanted()
+        self._sizes = {plan.bar_size for plan in plans}
         turn = asyncio.Semaphore(AT_ONCE)
 
         async def one(query: ContractQuery, bar_size: str, these: Sequence[Plan]) -> bool:
