@@ -1,18 +1,20 @@
-"""Signals as a service: what is light is open from the start, and the rest as soon as it is needed.
+"""Signals as a service: what is told of them, what is looked at by itself, and when.
 
-TA-Lib brings pandas, which takes half a second to load. A server of which nobody wants signals never loads
-it, and others do in a thread, while the session connects.
+TA-Lib takes a moment to load. A server of which nobody wants signals never loads it, and others do in a thread,
+while the session connects.
 """
 
 import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from trademind.aio import Tasks
+from trademind.analysis.desk import Plan, SignalDesk
+from trademind.analysis.execution import SignalOrders
 from trademind.analysis.ledger import Ledger
+from trademind.analysis.scheduler import Scheduler
 from trademind.analysis.watchlist import Watchlist, WatchlistKeeper
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
@@ -20,15 +22,11 @@ from trademind.domain import ContractQuery
 from trademind.journal import Journal
 from trademind.market.bars.archive import BarArchive
 from trademind.settings import SignalSettings
+from trademind.signals.arithmetic import load_talib
+from trademind.signals.worker import Strategies
 from trademind.trading.entry import OrderEntry
 from trademind.trading.feed import Feed
 from trademind.trading.targets import Targets
-
-if TYPE_CHECKING:
-    from trademind.analysis.desk import Plan, SignalDesk
-    from trademind.analysis.execution import SignalOrders
-    from trademind.analysis.scheduler import Scheduler
-    from trademind.signals.worker import Strategies
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +38,9 @@ LOADED_WITHIN: Final = 3.0
 class Opened:
     """What takes a moment to load."""
 
-    desk: "SignalDesk"
-    orders: "SignalOrders"
-    scheduler: "Scheduler"
+    desk: SignalDesk
+    orders: SignalOrders
+    scheduler: Scheduler
 
 
 class SignalService:
@@ -103,7 +101,7 @@ class SignalService:
                     await asyncio.shield(self._loading)
         return opened
 
-    async def strategies(self) -> "Strategies":
+    async def strategies(self) -> Strategies:
         """The strategies there are, built in and the user's."""
         return (await self.opened()).desk.strategies
 
@@ -142,13 +140,7 @@ class SignalService:
         return self._opening
 
     async def _opened(self) -> Opened:
-        await asyncio.to_thread(import_module, "trademind.analysis.scheduler")
-        # Loaded by now, in a thread.
-        from trademind.analysis.desk import SignalDesk
-        from trademind.analysis.execution import SignalOrders
-        from trademind.analysis.scheduler import Scheduler
-        from trademind.signals.worker import Strategies
-
+        await asyncio.to_thread(load_talib)
         strategies = Strategies(self._settings.folder)
         desk = SignalDesk(
             self._broker,
@@ -167,7 +159,7 @@ class SignalService:
             live=self._live,
         )
 
-        def wanted() -> "tuple[tuple[ContractQuery, ...], list[Plan]]":
+        def wanted() -> tuple[tuple[ContractQuery, ...], list[Plan]]:
             present = self._watchlist.present
             plans = desk.plans_of(present, self._settings.bar_size) if present.instruments else []
             return present.instruments, plans
@@ -176,6 +168,6 @@ class SignalService:
         self._loading = self._tasks.spawn(self._load(desk, scheduler), name="loading of strategies")
         return Opened(desk, orders, scheduler)
 
-    async def _load(self, desk: "SignalDesk", scheduler: "Scheduler") -> None:
+    async def _load(self, desk: SignalDesk, scheduler: Scheduler) -> None:
         await desk.strategies.load()
         self._tasks.spawn(scheduler.run(), name="signals at the close of bars")

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import talib
 from numpy.typing import NDArray
-from talib._ta_lib import MA_Type
 
+from trademind.signals.arithmetic import SIMPLE, talib
 from trademind.signals.bars import BarArrays, Floats
 
 Columns = tuple[Floats, ...]
@@ -42,19 +41,19 @@ def rsi(bars: BarArrays, p: P) -> Floats:
 
 
 def stoch(bars: BarArrays, p: P) -> Columns:
-    slow_k, slow_d = talib.STOCH(*hlc(bars), p["fast_k"], p["slow_k"], MA_Type.SMA, p["slow_d"], MA_Type.SMA)
+    slow_k, slow_d = talib.STOCH(*hlc(bars), p["fast_k"], p["slow_k"], SIMPLE, p["slow_d"], SIMPLE)
     span = high_low(bars, p["fast_k"])
     return where_moved(slow_k, *span), where_moved(slow_d, *span)
 
 
 def stochf(bars: BarArrays, p: P) -> Columns:
-    fast_k, fast_d = talib.STOCHF(*hlc(bars), p["fast_k"], p["fast_d"], MA_Type.SMA)
+    fast_k, fast_d = talib.STOCHF(*hlc(bars), p["fast_k"], p["fast_d"], SIMPLE)
     span = high_low(bars, p["fast_k"])
     return where_moved(fast_k, *span), where_moved(fast_d, *span)
 
 
 def stochrsi(bars: BarArrays, p: P) -> Columns:
-    k, d = talib.STOCHRSI(bars.close, p["period"], p["fast_k"], p["fast_d"], MA_Type.SMA)
+    k, d = talib.STOCHRSI(bars.close, p["period"], p["fast_k"], p["fast_d"], SIMPLE)
     strength = talib.RSI(bars.close, p["period"])
     span = talib.MAX(strength, p["fast_k"]), talib.MIN(strength, p["fast_k"])
     return where_moved(k, *span), where_moved(d, *span)

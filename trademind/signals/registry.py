@@ -6,11 +6,9 @@ Names of formulas are TA-Lib's functions, whose manual tells the books they are 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-import talib
-from talib._ta_lib import MA_Type
-
 from trademind.errors import IndicatorNotFound
 from trademind.signals import formulas
+from trademind.signals.arithmetic import EXPONENTIAL, SIMPLE, talib
 from trademind.signals.bars import BarArrays, Floats
 from trademind.signals.formulas import Columns, P, hlc
 from trademind.signals.indicators import Check, Indicator
@@ -124,7 +122,7 @@ _AVERAGES: Final = (
 _CHANNELS: Final = (
     _define(
         "bbands", "Bollinger bands", "An average, and lines so many standard deviations from it.", "BBANDS",
-        lambda b, p: talib.BBANDS(b.close, p["period"], p["deviations"], p["deviations"], MA_Type.SMA),
+        lambda b, p: talib.BBANDS(b.close, p["period"], p["deviations"], p["deviations"], SIMPLE),
         lambda p: p["period"] - 1, _period(20),
         number("deviations", 2.0, 0.1, 10, description="Standard deviations from the average to a band"),
         group="channels", outputs=("upper", "middle", "lower"), on_price=True,
@@ -171,7 +169,7 @@ _MOMENTUM: Final = (
     ),
     _define(
         "ppo", "Percentage price oscillator", "A fast EMA less a slow one, in per cent of the slow.", "PPO",
-        lambda b, p: talib.PPO(b.close, p["fast"], p["slow"], MA_Type.EMA), lambda p: p["slow"] - 1,
+        lambda b, p: talib.PPO(b.close, p["fast"], p["slow"], EXPONENTIAL), lambda p: p["slow"] - 1,
         whole("fast", 12, description="Bars of the fast EMA"),
         whole("slow", 26, 3, description="Bars of the slow EMA"),
         group="momentum", smooths=True, check=_fast_below_slow,
