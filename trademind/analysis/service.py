@@ -1,7 +1,7 @@
 """Signals as a service: what is told of them, what is looked at by itself, and when.
 
-TA-Lib takes a moment to load. A server of which nobody wants signals never loads it, and others do in a thread,
-while the session connects.
+TA-Lib takes a moment to load. A server of which nobody wants signals never loads it, and others do in a
+thread, while the session connects.
 """
 
 import asyncio
