@@ -32,6 +32,7 @@ from trademind.domain import (
     Execution,
     LineUsage,
     LiveBar,
+    LiveBars,
     Margin,
     Missed,
     OptionParameters,
@@ -261,7 +262,7 @@ class MemoryBroker:
     before_place: Callable[[], Any] | None = None
     streams: Streams = field(init=False)
     market_streams: MarketStreams = field(init=False)
-    topics: dict[tuple[Channel, int, str], Topic] = field(default_factory=dict)
+    topics: dict[tuple[Channel, int, str, LiveBars | None], Topic] = field(default_factory=dict)
     holders: set[tuple[Topic, object]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
