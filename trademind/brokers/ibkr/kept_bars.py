@@ -22,6 +22,7 @@ from trademind.brokers.ibkr.history import NO_DATA, SINCE_EPOCH
 from trademind.brokers.ibkr.line_pacing import Pace
 from trademind.brokers.ibkr.lines import SequenceLine
 from trademind.brokers.ibkr.session import Session
+from trademind.brokers.topics import MAX_KEPT as MAX_IN_TOPIC
 from trademind.clock import Clock, speed_of
 from trademind.domain import Bar, Channel, Contract, LiveBar, LiveBars
 from trademind.domain.durations import bar_seconds, covering_duration, longest_request
@@ -37,7 +38,9 @@ LEAST_QUIET: Final = 1.0
 """Seconds of the world that this takes at least: a market that runs fast is still told by messages."""
 
 MAX_BARS: Final = 10_000
-"""That one request makes up for: a megabyte, and a week of minutes."""
+"""That one request is for: a megabyte, and a week of minutes."""
+MAX_TOLD: Final = MAX_IN_TOPIC * 9 // 10
+"""Bars that are made up for at once: no more than a topic keeps, with those that are not read yet."""
 _NO_HISTORY: Final = 162
 _CANCELLED: Final = "query cancelled"
 
@@ -155,10 +158,11 @@ class KeptBarLine(SequenceLine):
         """All of the past has come."""
         self.heard(now)
         bars, self._answer = self._answer or [], None
-        if self._is_short:
-            self.tell(f"{self.what}: IB was away for longer than it can be asked about at once")
-        for bar, following in pairwise(bars):
-            self._ended(bar, following.time)
+        new = [(bar, after.time) for bar, after in pairwise(bars) if self._is_new(bar, after.time)]
+        if self._is_short or len(new) > MAX_TOLD:
+            self.tell(f"{self.what}: it was interrupted for longer than can be made up for at once")
+        for bar, ended_at in new[-MAX_TOLD:]:
+            self._ended(bar, ended_at)
         if bars and not self._is_old(bars[-1]):
             self._form(bars[-1])
 
@@ -191,15 +195,17 @@ class KeptBarLine(SequenceLine):
         if self._quiet is None:
             self._wait_for_quiet()
 
-    def _ended(self, bar: Bar, at: datetime) -> None:
-        """A bar has ended, at the latest then. What ended before it was followed, or is told already, is not
-        told."""
+    def _is_new(self, bar: Bar, ended_at: datetime) -> bool:
+        """Has it ended since it was followed, and was not told?"""
         assert self._since is not None
-        if self._is_old(bar):
-            return
-        self._last = bar.time
-        if at > self._since:
+        return ended_at > self._since and not self._is_old(bar)
+
+    def _ended(self, bar: Bar, at: datetime) -> None:
+        """A bar has ended, at the latest then."""
+        if self._is_new(bar, at):
             self._tell(bar, complete=True)
+        if not self._is_old(bar):
+            self._last = bar.time
 
     def _tell(self, bar: Bar, *, complete: bool) -> None:
         assert self.as_of is not None

@@ -229,8 +229,8 @@ class BarArchive:
     def follow(
         self, source: Source, start: datetime, *, forming: bool = False
     ) -> AsyncIterator[LiveBar | Missed]:
-        """The bars from `start` on: those that have ended, then each as it ends, none twice and none left out,
-        until the broker is disconnected for good.
+        """The bars from `start` on: those that have ended, then each as it ends, none twice and none left
+        out, until the broker is disconnected for good.
 
         What IB says against it is told as `Missed`; what is missing is made up for when bars come again, and
         told as `Missed` where that fails.

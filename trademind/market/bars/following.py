@@ -1,8 +1,8 @@
 """Stored bars and live ones as one series: each bar once, in order, and none left out.
 
-The live ones are followed first, then what is stored is read, or fetched, and once more up to where they begin;
-so nothing can fall in between. Where the broker says that live bars may be missing, the store is read again up
-to the next live one.
+The live ones are followed first, then what is stored is read, or fetched, and once more up to where they
+begin; so nothing can fall in between. Where the broker says that live bars may be missing, the store is read
+again up to the next live one.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trademind.brokers.topics import MarketStream
 from trademind.domain import Bar, Channel, LiveBar, Missed
-from trademind.errors import TradeMindError
+from trademind.errors import NoAnswer, TradeMindError, Unavailable
 
 if TYPE_CHECKING:
     from trademind.market.bars.archive import BarArchive, Source
@@ -23,6 +23,8 @@ _PAGE: Final = 1000
 """Bars that are read at once: a page of the archive."""
 _FRESH: Final = timedelta(seconds=15)
 """The archive asks for bars up to a moment ago, at most so long."""
+_TRY_EVERY: Final = 1.0
+"""Seconds until history is asked for again that the session could not bring."""
 _LOOK_EVERY: Final = 0.5
 """Seconds of the world between two looks at the market's clock."""
 
@@ -47,7 +49,7 @@ async def follow(
             if may_lack:
                 may_lack = False
                 try:
-                    async for bar in _before(archive, source, place, live.bar.time):
+                    async for bar in _patiently(archive, source, stream, place, live.bar.time):
                         yield _told(source, bar)
                 except TradeMindError as error:
                     yield _missed(source, error)
@@ -63,6 +65,23 @@ async def _ended(archive: "BarArchive", source: "Source", since: datetime) -> As
         for bar in page.bars[: page.complete]:
             yield bar
         place = page.following if page.complete == len(page.bars) else None
+
+
+async def _patiently(
+    archive: "BarArchive", source: "Source", stream: MarketStream[Any], since: datetime, until: datetime
+) -> AsyncIterator[Bar]:
+    """As `_before`, over interruptions of the session: one of them may be why there is something to make up
+    for."""
+    place = since
+    while not stream.is_over:
+        try:
+            async for bar in _before(archive, source, place, until):
+                yield bar
+                place = bar.time + _SECOND
+        except (Unavailable, NoAnswer):
+            await asyncio.sleep(_TRY_EVERY)
+        else:
+            return
 
 
 async def _before(
