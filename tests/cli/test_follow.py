@@ -41,7 +41,10 @@ def test_each_bar_comes_when_it_has_ended(tmp_path: Path) -> None:
         command = ["bars", "AAPL", "--size", "1 min", "--start", bars[0]["time"], "--json", "--url", url]
         result = CliRunner().invoke(app, command, catch_exceptions=False)
         stored = json.loads(result.stdout)["bars"][:3]
-        assert stored == [{name: bar[name] for name in stored[0]} for bar in bars]
+        figures = ("time", "open", "high", "low", "close", "volume", "wap", "count")
+        assert [[bar[name] for name in figures] for bar in stored] == [
+            [bar[name] for name in figures] for bar in bars
+        ]
         (line,) = follow(url, "--size", "1 min", "--what", "midpoint", lines=1)
         assert line.split()[1] == "AAPL"
         assert line.split()[-1] == "-", "there is no volume"
