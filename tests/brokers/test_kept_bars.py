@@ -262,6 +262,20 @@ async def test_a_market_that_is_closed_is_waited_for(monkeypatch: pytest.MonkeyP
         assert gaps(seen) == []
 
 
+async def test_what_ended_before_it_was_followed_does_not_form() -> None:
+    """The last bar of a market that is closed; seen to fail with one that forms all night."""
+    close = datetime(2026, 11, 23, 21, tzinfo=UTC)
+    clock = AcceleratedClock(60, close + timedelta(minutes=2))
+    async with open_stage(clock=clock, hours=ExchangeHours()) as stage:
+        broker = await stage.connect()
+        seen = stage.watch(broker.live_bars(AAPL, bar_size="1 min", use_rth=True, forming=True))
+        await until(lambda: all(line.as_of for line in broker._market_data._lines.values()) and kept(stage))
+        (line,) = broker._market_data._lines.values()
+        assert isinstance(line, kept_bars.KeptBarLine)
+        await until(lambda: line._last == close - timedelta(minutes=1))
+        assert seen == []
+
+
 async def test_the_kind_of_data_follows_the_instrument(stage: Stage) -> None:
     """Also of bars of five seconds; seen to fail with TRADES for all."""
     broker = await stage.connect()

@@ -190,7 +190,7 @@ class KeptBarLine(SequenceLine):
     def _form(self, bar: Bar) -> None:
         self._forming = bar
         self._updated_at = asyncio.get_running_loop().time()
-        if self._bars.forming:
+        if self._bars.forming and self._is_new(bar, self._over_at(bar)):
             self._tell(bar, complete=False)
         if self._quiet is None:
             self._wait_for_quiet()

@@ -55,6 +55,10 @@ FARM_BROKEN: Final = 2103
 DOUBLINGS: Final = 5
 """How often a wait is doubled."""
 
+CLOSED_DOUBLINGS: Final = 2
+"""How often it is where a market is closed: each time counts as a request for history, and when it opens, bars
+are late by so much."""
+
 ENDED: Final = frozenset({316, 10225})
 """IB has ended a line that it served, and wants to be asked again."""
 
@@ -410,7 +414,8 @@ class MarketData:
             return KeptBarLine.is_cancelled(code, message)
         if isinstance(line, KeptBarLine) and line.has_nothing(code, message):
             self._unsubscribe(line, is_lost=True)
-            self._renew_later(line, REFUSED_RETRY)
+            self._renew_later(line, REFUSED_RETRY * 2 ** min(line.attempt, CLOSED_DOUBLINGS))
+            line.attempt += 1
             return True
         notice = Notice(time=self._clock.now(), ib_code=code, message=message)
         if code_of(code).severity in (Severity.NOTICE, Severity.UNLISTED):
