@@ -56,8 +56,8 @@ DOUBLINGS: Final = 5
 """How often a wait is doubled."""
 
 CLOSED_DOUBLINGS: Final = 2
-"""How often it is where a market is closed: each time counts as a request for history, and when it opens, bars
-are late by so much."""
+"""How often it is where a market is closed: each time counts as a request for history, but when it opens,
+bars are late by as much."""
 
 ENDED: Final = frozenset({316, 10225})
 """IB has ended a line that it served, and wants to be asked again."""
