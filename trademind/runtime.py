@@ -74,6 +74,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             )
             host, port = gateway.host, gateway.port
         clock = SystemClock()
+        # A paper market may be in another time, and its instruments trade by that.
+        market = None if gateway is None else gateway.core.clock
         journal = await stack.enter_async_context(
             open_journal(settings.journal.url or settings.data_dir / "journal.db", clock=clock)
         )
@@ -93,6 +95,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             market_data_lines=ibkr.market_data_lines,
             order_ids=OrderIds(settings.data_dir / "order-ids.json"),
             contracts=_contract_file(settings),
+            market_clock=market,
             # The limit is IB's; the paper gateway has it unless it is told not to.
             max_requests_per_second=45 if gateway is None or settings.paper.pacing else 0,
         )
@@ -100,8 +103,6 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         pending = await pending_orders(journal, ibkr.client_id)
         broker.remember([*known, *pending])
         recorder = await stack.enter_async_context(Recorder(broker, journal, known, clock=clock))
-        # A paper market may be in another time, and its instruments trade by that.
-        market = None if gateway is None else gateway.core.clock
         risk = Risk(broker, journal, clock, settings.risk.limits, market=market)
         await stack.enter_async_context(risk)
         await broker.start()

@@ -34,6 +34,7 @@ from trademind.domain import (
     Execution,
     LineUsage,
     LiveBar,
+    LiveBars,
     Margin,
     Missed,
     OptionParameters,
@@ -168,7 +169,8 @@ class MemoryBroker:
     async def hold(self, subject: Subject, holder: object) -> Topic:
         self._answer()
         contract = self._find(subject.query)
-        key = (subject.channel, contract.con_id, subject.variant)
+        subject = subject.of(contract.sec_type)
+        key = (subject.channel, contract.con_id, subject.variant, subject.bars)
         topic = self.topics.get(key)
         if topic is None:
             if subject.channel in (Channel.QUOTES, Channel.DEPTH):
@@ -179,7 +181,7 @@ class MemoryBroker:
                     lambda: self.quote_of(contract) if is_quote else self.books[contract.con_id],
                 )
             else:
-                topic = SequenceTopic(subject.channel, contract, subject.variant)
+                topic = SequenceTopic(subject.channel, contract, subject.variant, subject.bars)
             self.topics[key] = topic
         self.holders.add((topic, holder))
         return topic
@@ -201,13 +203,13 @@ class MemoryBroker:
     def tick(self, contract: Contract, **prices: Any) -> None:
         """The quote of `contract` has changed."""
         self.quote.update(prices)
-        if (topic := self.topics.get((Channel.QUOTES, contract.con_id, ""))) is not None:
+        if (topic := self.topics.get((Channel.QUOTES, contract.con_id, "", None))) is not None:
             cast(LatestTopic, topic).touch()
 
     def show(self, book: Depth) -> None:
         """That is how an order book stands now."""
         self.books[book.contract.con_id] = book
-        if (topic := self.topics.get((Channel.DEPTH, book.contract.con_id, ""))) is not None:
+        if (topic := self.topics.get((Channel.DEPTH, book.contract.con_id, "", None))) is not None:
             cast(LatestTopic, topic).touch()
 
     def add(self, value: Tick | LiveBar | Missed) -> None:
@@ -262,7 +264,7 @@ class MemoryBroker:
     before_place: Callable[[], Any] | None = None
     streams: Streams = field(init=False)
     market_streams: MarketStreams = field(init=False)
-    topics: dict[tuple[Channel, int, str], Topic] = field(default_factory=dict)
+    topics: dict[tuple[Channel, int, str, LiveBars | None], Topic] = field(default_factory=dict)
     holders: set[tuple[Topic, object]] = field(default_factory=set)
 
     def __post_init__(self) -> None:

@@ -144,7 +144,7 @@ async def test_what_was_missed_is_a_gap_of_its_instrument(served: Served, client
     assert gap["channel"] == "ticks"
     assert gap["data"] == {
         "symbol": "AAPL", "con_id": AAPL.con_id, "reason": "the line was lost",
-        "count": None, "ib_code": 10190,
+        "count": None, "ib_code": 10190, "bar_size": None,
     }  # fmt: skip
 
 
@@ -168,6 +168,32 @@ async def test_kinds_of_bars_and_ticks_are_followed_and_let_go_one_by_one(
     )
     assert await leave(bars=[AAPL.con_id]) == (["ticks"], {("ticks", "Last"), ("ticks", "MidPoint")})
     assert await leave(ticks=["AAPL"]) == ([], set())
+
+
+async def test_sizes_of_bars_are_followed_and_let_go_one_by_one(served: Served, client: Client) -> None:
+    """Seen to fail with sizes that are not looked at, and with one that is taken for five seconds when it is
+    left out of what is let go."""
+    minute, hour = ({"symbol": "AAPL", "bar_size": size} for size in ("1 min", "1 hour"))
+    regular = hour | {"use_rth": True}
+    await ask(client, channels={"bars": ["AAPL", minute, hour, regular]})
+
+    async def leave(bars: Any) -> list[tuple[str, bool]]:
+        await client.say({"action": "unsubscribe", "channels": {"bars": [bars]}})
+        await client.hear_kinds("ack")
+        held = [topic.bars for topic, _ in served.broker.holders if topic.bars]
+        return sorted((each.bar_size, each.use_rth) for each in held)
+
+    assert await leave(minute) == [("1 hour", False), ("1 hour", True), ("5 secs", False)]
+    assert await leave(regular) == [("1 hour", False), ("5 secs", False)]
+    assert await leave("AAPL") == []
+
+
+async def test_a_size_that_there_is_not_is_refused_by_itself(served: Served, client: Client) -> None:
+    wanted = [{"symbol": "AAPL", "bar_size": "7 mins"}, {"symbol": "MSFT", "bar_size": "1 min"}]
+    await client.say({"action": "subscribe", "channels": {"bars": wanted}})
+    _, error = await client.hear_kinds("ack", "error")
+    assert (error["channel"], error["data"]["code"], error["data"]["symbol"]) == ("bars", "invalid", "AAPL")
+    assert [topic.contract.symbol for topic, _ in served.broker.holders] == ["MSFT"]
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,9 @@ def _fields(value: object) -> dict[str, Any]:
                 "symbol": value.contract.symbol,
                 "con_id": value.contract.con_id,
                 "what_to_show": value.what_to_show,
+                "bar_size": value.bar_size,
             }
-            return about | bar_fields(value.bar)
+            return about | bar_fields(value.bar) | {"complete": value.complete}
         case Missed():
             return {
                 "symbol": value.contract.symbol,
@@ -48,6 +49,7 @@ def _fields(value: object) -> dict[str, Any]:
                 "reason": value.reason,
                 "count": value.count,
                 "ib_code": value.ib_code,
+                "bar_size": value.bar_size,
             }
         case _:
             raise TypeError(f"nothing is sent of {value!r}")

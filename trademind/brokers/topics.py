@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 from weakref import WeakSet
 
-from trademind.domain import Channel, Contract, Missed, Subject
+from trademind.domain import Channel, Contract, LiveBars, Missed, Subject
 
 MAX_KEPT: Final = 1_000
 """Bars or ticks of a topic that are kept for those who read later: of a busy instrument some ten seconds."""
@@ -49,11 +49,14 @@ class Topic:
     `since`.
     """
 
-    def __init__(self, channel: Channel, contract: Contract, variant: str = "") -> None:
+    def __init__(
+        self, channel: Channel, contract: Contract, variant: str = "", bars: LiveBars | None = None
+    ) -> None:
         self.channel = channel
         self.contract = contract
         self.variant = variant
-        """What else tells it from others of the channel, see `Subject`."""
+        self.bars = bars
+        """These tell it from others of the channel, see `Subject`."""
         self.version = 0
         self._waiting: set[asyncio.Event] = set()
 
@@ -113,8 +116,10 @@ class LatestTopic(Topic):
 class SequenceTopic(Topic):
     """Of which every value counts, as far as they are kept."""
 
-    def __init__(self, channel: Channel, contract: Contract, variant: str = "") -> None:
-        super().__init__(channel, contract, variant)
+    def __init__(
+        self, channel: Channel, contract: Contract, variant: str = "", bars: LiveBars | None = None
+    ) -> None:
+        super().__init__(channel, contract, variant, bars)
         self._items: deque[Item] = deque(maxlen=MAX_KEPT)
 
     def add(self, value: object) -> None:
@@ -131,6 +136,7 @@ class SequenceTopic(Topic):
                     contract=self.contract,
                     count=count,
                     reason=f"{count:,} more came than were read",
+                    bar_size=self.bars.bar_size if self.bars else None,
                 )
             )
             behind = len(self._items)

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from trademind.cli import market
 from trademind.cli.client import Server, Url
-from trademind.cli.market import Currency, SecType
+from trademind.cli.market import AllHours, Currency, SecType, What
 from trademind.cli.output import CommandFailed, Exit, Json, print_json, reporting
 from trademind.settings import load_settings
 
@@ -44,10 +44,6 @@ app.command("show")(market.bars)
 Size = Annotated[str, typer.Option(help="Of one bar, in IB's spelling: '1 min', '1 hour', '1 day'.")]
 From = Annotated[str, typer.Option("--from", help="From when: 2024-01-01, or a time with its zone.")]
 To = Annotated[str | None, typer.Option("--to", help="Until when; now if left out.")]
-What = Annotated[
-    str | None, typer.Option("--what", help="TRADES (MIDPOINT for currencies), BID, ASK, BID_ASK …")
-]
-AllHours = Annotated[bool, typer.Option("--all-hours", help="Also outside of regular trading hours.")]
 
 
 @app.command()

@@ -5,12 +5,17 @@ from typing import Annotated
 import typer
 
 from trademind.cli.client import Server, Url
-from trademind.cli.output import Json, print_json, print_table, reporting
+from trademind.cli.follow import follow_bars
+from trademind.cli.output import CommandFailed, Exit, Json, print_json, print_table, reporting
 from trademind.cli.plot import print_plot
 
 SecType = Annotated[str, typer.Option(help="IB's security type: STK, CASH, FUT, CRYPTO, …")]
 Exchange = Annotated[str | None, typer.Option(help="Where, if not where IB trades its type.")]
 Currency = Annotated[str, typer.Option()]
+What = Annotated[
+    str | None, typer.Option("--what", help="TRADES (MIDPOINT for currencies), BID, ASK, BID_ASK …")
+]
+AllHours = Annotated[bool, typer.Option("--all-hours", help="Also outside of regular trading hours.")]
 
 
 def quote(
@@ -73,12 +78,32 @@ def bars(
     sec_type: SecType = "STK",
     exchange: Exchange = None,
     currency: Currency = "USD",
+    what: What = None,
+    all_hours: AllHours = False,
     plotted: Annotated[bool, typer.Option("--plot", help="Draw them as candles.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show each bar from now on when it has ended; Ctrl-C ends it.")
+    ] = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Show historical bars, oldest first."""
+    """Show historical bars, oldest first, or with --follow those of now."""
     with reporting(as_json), Server(url) as server:
+        if follow:
+            if plotted or any(option is not None for option in (duration, start, end)):
+                detail = "--follow goes with none of --duration, --start, --end and --plot"
+                raise CommandFailed.because(Exit.USAGE, "usage", detail)
+            wanted = {
+                "symbol": symbol,
+                "sec_type": sec_type.upper(),
+                "exchange": exchange or "",
+                "currency": currency,
+                "bar_size": size,
+                "what_to_show": what and what.upper(),
+                "use_rth": not all_hours,
+            }
+            follow_bars(server.url, wanted, as_json=as_json)
+            return
         found = server.get(
             "/api/market/bars",
             symbol=symbol,
@@ -90,6 +115,8 @@ def bars(
             sec_type=sec_type,
             exchange=exchange,
             currency=currency,
+            what_to_show=what and what.upper(),
+            use_rth=not all_hours,
         )
         if as_json:
             print_json(found)

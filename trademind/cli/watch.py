@@ -7,7 +7,7 @@ market data asks for it again.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -20,6 +20,8 @@ from trademind.aio import Backoff
 from trademind.cli.output import CommandFailed, Exit
 
 Frame = dict[str, Any]
+Channels = Mapping[str, Sequence[str | dict[str, Any]]]
+"""What is followed of each channel: symbols, or what an instrument is asked for with."""
 
 SILENCE: Final = 30.0
 """Seconds without a frame after which the server counts as gone; it sends a heartbeat every ten."""
@@ -42,8 +44,8 @@ def frames(url: str, channel: str) -> Iterator[Frame]:
 
 def market_frames(
     url: str,
-    channels: dict[str, list[str]],
-    interval_ms: int,
+    channels: Channels,
+    interval_ms: int | None,
     *,
     seconds: float | None = None,
     away: Callable[[str], None] | None = None,
@@ -53,6 +55,7 @@ def market_frames(
     Raises as `_over_restarts`.
 
     Args:
+        interval_ms: From one batch of values to the next; None for each value by itself.
         away: Told the reason where the connection is lost; by default the user is.
     """
     until = inf if seconds is None else time.monotonic() + seconds
@@ -168,7 +171,7 @@ class _Events:
 class _Market:
     """Market data of some instruments, which is there when it is asked for."""
 
-    def __init__(self, channels: dict[str, list[str]], interval_ms: int, until: float) -> None:
+    def __init__(self, channels: Channels, interval_ms: int | None, until: float) -> None:
         self._command = json.dumps({"action": "subscribe", "interval_ms": interval_ms, "channels": channels})
         self._until = until
 

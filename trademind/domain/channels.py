@@ -20,7 +20,7 @@ class Channel(StrEnum):
     DEPTH = "depth"
     """Order books of the instruments that are followed: the latest of each."""
     BARS = "bars"
-    """Bars of five seconds, each when it has ended."""
+    """Bars of any size, each when it has ended."""
     TICKS = "ticks"
     """Tick by tick: every trade, or every change of the best bid and ask."""
 

@@ -30,6 +30,11 @@ def bar_seconds(bar_size: str) -> int:
     return int(count) * _BAR_UNIT[unit.removesuffix("s")]
 
 
+def longest_request(bar_size: str) -> timedelta:
+    """How long a span of bars of this size one request covers, by IB's table."""
+    return timedelta(seconds=_LONGEST[bar_size])
+
+
 def covering_duration(span: timedelta, bar_size: str) -> str:
     """The shortest of IB's durations that covers `span`: seconds up to a day, days up to a year, years.
 

@@ -144,11 +144,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveBar:
-    """A bar of five seconds that has just ended."""
+    """A bar that has just ended; where the one that forms is followed, also as it stands now."""
 
     contract: Contract
     what_to_show: str
     bar: Bar
+    bar_size: str = "5 secs"
+    complete: bool = True
+    """Whether it has ended. One that has is told once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +175,8 @@ class Missed:
     count: int | None = None
     """How many; None where nobody knows."""
     ib_code: int | None = None
+    bar_size: str | None = None
+    """Of bars."""
 
 
 BAR_SIZES = (
@@ -209,8 +214,40 @@ DIVIDEND_ADJUSTED = frozenset({"ADJUSTED_LAST"})
 """What IB adjusts, by its documentation of historical data types: TRADES for splits, ADJUSTED_LAST for splits
 and dividends. Of the other kinds it says nothing."""
 
-LIVE_WHAT_TO_SHOW = ("TRADES", "MIDPOINT", "BID", "ASK")
-"""Of bars of five seconds."""
+LIVE_WHAT_TO_SHOW = ("TRADES", "AGGTRADES", "MIDPOINT", "BID", "ASK")
+"""The kinds of data of which bars can be followed."""
+
+REAL_TIME = "5 secs"
+"""The size of the bars that IB tells one by one. Larger ones are history that it keeps up to date."""
+
+LIVE_BAR_SIZES = tuple(size for size in BAR_SIZES if size not in ("1 secs", "1 week", "1 month"))
+"""IB keeps nothing up to date that is shorter than five seconds, and does not say by which of its days a week
+or month that forms is called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveBars:
+    """Which bars are followed.
+
+    Raises:
+        Invalid: there are no such live bars.
+    """
+
+    bar_size: str = REAL_TIME
+    use_rth: bool = False
+    """Of regular trading hours only."""
+    forming: bool = False
+    """Also the bar that has not ended yet, whenever it has changed."""
+
+    def __post_init__(self) -> None:
+        if self.bar_size not in LIVE_BAR_SIZES:
+            raise Invalid([("bar_size", f"must be one of {', '.join(LIVE_BAR_SIZES)}")])
+        if self.forming and self.bar_size == REAL_TIME:
+            raise Invalid([("forming", f"IB tells bars of {REAL_TIME} only when they have ended")])
+
+    @property
+    def are_real_time(self) -> bool:
+        return self.bar_size == REAL_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,14 +259,17 @@ class Subject:
     """
 
     channel: Channel
-    """Quotes, depth, bars of five seconds, or ticks."""
+    """Quotes, depth, bars or ticks."""
     query: ContractQuery
     variant: str = ""
-    """Of bars what they are made of, TRADES if left out; of ticks their `TickType`, AllLast if left out."""
+    """Of bars what they are made of, if left out what `default_data` says of the instrument's type; of ticks
+    their `TickType`, AllLast if left out."""
+    bars: LiveBars | None = None
+    """Which bars; those of five seconds if left out."""
 
     def __post_init__(self) -> None:
         kinds: tuple[str, ...] = {
-            Channel.BARS: LIVE_WHAT_TO_SHOW,
+            Channel.BARS: ("", *LIVE_WHAT_TO_SHOW),
             Channel.TICKS: (TickType.ALL_LAST, *(kind for kind in TickType if kind != TickType.ALL_LAST)),
         }.get(self.channel, ("",))
         if self.channel not in MARKET:
@@ -237,9 +277,24 @@ class Subject:
         variant = self.variant or kinds[0]
         if variant not in kinds:
             raise Invalid(
-                [("kind", f"must be one of {', '.join(kinds)}" if kinds != ("",) else "there is none")]
+                [
+                    (
+                        "kind",
+                        f"must be one of {', '.join(filter(None, kinds))}" if any(kinds) else "there is none",
+                    )
+                ]
             )
         object.__setattr__(self, "variant", str(variant))
+        if self.channel is Channel.BARS:
+            object.__setattr__(self, "bars", self.bars or LiveBars())
+        elif self.bars is not None:
+            raise Invalid([("bars", "go with the channel `bars` only")])
+
+    def of(self, sec_type: SecType) -> "Subject":
+        """The same for an instrument of that type, with the kind of data filled in."""
+        if self.channel is not Channel.BARS or self.variant:
+            return self
+        return replace(self, variant=default_data(sec_type))
 
 
 _DURATION = re.compile(r"[1-9]\d{0,5} [SDWMY]")

@@ -5,7 +5,7 @@ Those of market data are put together in `market_frames`.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ from trademind.domain import (
     Event,
     Execution,
     Gap,
+    LiveBars,
     Order,
     Resumed,
     SecType,
@@ -67,7 +68,22 @@ class InstrumentIn(In):
 
 
 class BarsIn(InstrumentIn):
-    what_to_show: Literal["TRADES", "MIDPOINT", "BID", "ASK"] | None = None
+    what_to_show: Literal["TRADES", "AGGTRADES", "MIDPOINT", "BID", "ASK"] | None = None
+    bar_size: Annotated[str, Field(max_length=10)] | None = None
+    use_rth: bool | None = None
+    forming: bool | None = None
+
+    @property
+    def _terms(self) -> dict[str, Any]:
+        return self.model_dump(include={"bar_size", "use_rth", "forming"}, exclude_none=True)
+
+    def which(self) -> LiveBars:
+        """Raises `Invalid`."""
+        return LiveBars(**self._terms)
+
+    def are(self, bars: LiveBars | None) -> bool:
+        """Does it mean these? What is left out is any."""
+        return all(getattr(bars, name) == value for name, value in self._terms.items())
 
 
 class TicksIn(InstrumentIn):
@@ -84,13 +100,19 @@ class Wanted:
 
     def subject(self) -> Subject:
         """Raises `Invalid`."""
-        return Subject(channel=self.channel, query=self.instrument.query(), variant=self.variant or "")
+        return Subject(
+            channel=self.channel,
+            query=self.instrument.query(),
+            variant=self.variant or "",
+            bars=self.instrument.which() if isinstance(self.instrument, BarsIn) else None,
+        )
 
     def is_about(self, topic: Topic) -> bool:
         """Does it mean what `topic` is of? Without a variant it means all there are."""
         return (
             topic.channel is self.channel
             and self.variant in (None, topic.variant)
+            and (not isinstance(self.instrument, BarsIn) or self.instrument.are(topic.bars))
             and self.instrument.is_about(topic.contract)
         )
 

@@ -34,6 +34,7 @@ from trademind.domain import (
     Execution,
     LineUsage,
     LiveBar,
+    LiveBars,
     Missed,
     OptionParameters,
     Order,
@@ -52,6 +53,7 @@ from trademind.domain import (
     Tick,
     TickType,
 )
+from trademind.domain.market import REAL_TIME
 from trademind.errors import Invalid, OrderNotFound, TradeMindError
 
 
@@ -86,6 +88,7 @@ class IBKRBroker:
         market_data_lines: How many of the login's lines may be taken.
         order_ids: Where the order ids that were used are remembered; by default for the life of this object.
         contracts: Where what IB has told of contracts is kept; by default for the life of this object.
+        market_clock: The time of a market that is not in this world's; by it bars end.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class IBKRBroker:
         order_ids: OrderIds | None = None,
         contracts: ContractStore | None = None,
         clock: Clock | None = None,
+        market_clock: Clock | None = None,
     ) -> None:
         if not 0 < heartbeat < silent_after:
             raise ValueError("silent_after has to be longer than heartbeat, and both above 0")
@@ -141,7 +145,6 @@ class IBKRBroker:
         )
         self._contracts = Contracts(self._session, clock, contracts)
         is_paced, pacing = max_requests_per_second > 0, HistoryPacing()
-        self._history = History(self._session, pacing, is_paced=is_paced)
         self._scanners = Scanners(self._session)
         self._market_data = MarketData(
             self._session,
@@ -149,7 +152,9 @@ class IBKRBroker:
             clock,
             pacing=pacing if is_paced else None,
             max_lines=market_data_lines,
+            market=market_clock,
         )
+        self._history = History(self._session, pacing, is_paced=is_paced, kept=self._market_data.kept)
         self._market = MarketStreams(self._market_data)
         self._orders = Orders(
             self._session, self._session_for_orders, self._book, self._contracts, clock, client_id
@@ -403,10 +408,17 @@ class IBKRBroker:
         return self._follow(Channel.DEPTH, instruments)
 
     def live_bars(
-        self, *instruments: str | ContractQuery, what_to_show: str = "TRADES"
+        self,
+        *instruments: str | ContractQuery,
+        bar_size: str = REAL_TIME,
+        what_to_show: str | None = None,
+        use_rth: bool = False,
+        forming: bool = False,
     ) -> MarketStream[LiveBar | Missed]:
-        """Bars of five seconds, each when it has ended, of all hours of the day."""
-        return self._follow(Channel.BARS, instruments, what_to_show)
+        """Bars, each when it has ended, of all hours of the day or of the regular ones; with `forming` also
+        the one that has not, whenever it has changed."""
+        bars = LiveBars(bar_size=bar_size, use_rth=use_rth, forming=forming)
+        return self._follow(Channel.BARS, instruments, what_to_show or "", bars)
 
     def ticks(
         self, *instruments: str | ContractQuery, tick_type: TickType = TickType.ALL_LAST
@@ -415,9 +427,13 @@ class IBKRBroker:
         return self._follow(Channel.TICKS, instruments, tick_type)
 
     def _follow(
-        self, channel: Channel, instruments: Sequence[str | ContractQuery], variant: str = ""
+        self,
+        channel: Channel,
+        instruments: Sequence[str | ContractQuery],
+        variant: str = "",
+        bars: LiveBars | None = None,
     ) -> MarketStream[Any]:
         queries = [ContractQuery(symbol=each) if isinstance(each, str) else each for each in instruments]
         return self._market.open(
-            *(Subject(channel=channel, query=query, variant=variant) for query in queries)
+            *(Subject(channel=channel, query=query, variant=variant, bars=bars) for query in queries)
         )

@@ -30,7 +30,8 @@ from trademind.domain import Bar, BarRequest, Contract
 from trademind.errors import PacingViolation, Refused, TradeMindError
 
 IN_FLIGHT: Final = 48
-"""Requests under way at once. IB allows 50 of one client; the rest is for what it has not noticed yet."""
+"""Requests under way at once, and bars that are kept up to date. IB allows 50 of one client; the rest is for
+what it has not noticed yet."""
 FRESH_FOR: Final = 15.0
 """Seconds that an answer is good for the same question."""
 KEPT: Final = 200
@@ -41,7 +42,8 @@ HEAD_GOOD_FOR: Final = 86_400.0
 SINCE_EPOCH: Final = 2
 """The format of times that leaves no doubt about their zone."""
 
-_NO_DATA = "query returned no data"
+NO_DATA: Final = "query returned no data"
+"""What IB says, with code 162, where it has no bars."""
 
 _Key = tuple[int, str, BarRequest]
 _HeadKey = tuple[int, str, str, bool]
@@ -64,11 +66,20 @@ class History:
         session: Gives a session that is ready, or raises what there is to say instead.
         pacing: Counts what was asked, and what else counts as a request for history.
         is_paced: Whether the gateway has IB's limits.
+        kept: How many requests are open because IB keeps their bars up to date.
     """
 
-    def __init__(self, session: Callable[[], Session], pacing: HistoryPacing, *, is_paced: bool) -> None:
+    def __init__(
+        self,
+        session: Callable[[], Session],
+        pacing: HistoryPacing,
+        *,
+        is_paced: bool,
+        kept: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._session = session
         self._is_paced = is_paced
+        self._kept = kept
         self._pacing = pacing
         self._held: list[_Held] = []
         self._in_flight = 0
@@ -215,7 +226,7 @@ class History:
         loop = asyncio.get_running_loop()
         now, waits = loop.time(), []
         for held in list(self._held):
-            if self._in_flight >= IN_FLIGHT:
+            if self._in_flight + self._kept() >= IN_FLIGHT:
                 break  # whoever is answered next comes here again
             if held.limited is not None:
                 if (wait := self._pacing.wait(now, held.limited)) > 0:
@@ -253,7 +264,7 @@ class History:
                     what, send, contract=wanted, give_up=session.ib.client.cancelHistoricalData
                 )
         except Refused as error:
-            if error.ib_code == 162 and _NO_DATA in error.detail:
+            if error.ib_code == 162 and NO_DATA in error.detail:
                 return ()
             raise
         return tuple(convert.to_bar(bar) for bar in bars)

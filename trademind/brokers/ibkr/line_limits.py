@@ -1,9 +1,14 @@
-"""How many market data lines IB grants at once, and which one makes room for another."""
+"""How many market data lines IB grants at once, and which one makes room for another.
+
+Bars of five seconds are lines and requests for history at once ("5 Second Real Time Bars" in the TWS API's
+documentation). Of bars that are kept up to date IB does not say whether they take a line; they count as one.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from trademind.brokers.ibkr.kept_bars import MAX_KEPT, KeptBarLine
 from trademind.brokers.ibkr.lines import Line
 from trademind.domain import Channel, LineUsage
 from trademind.errors import TooManySubscriptions
@@ -56,15 +61,19 @@ def in_the_way_of(newcomer: Line, lines: Collection[Line], max_lines: int) -> Li
         TooManySubscriptions: all of them are used.
     """
     channel = newcomer.topic.channel
-    limit = _limit(channel, max_lines)
+    limit, name = _limit(channel, max_lines), _NAMES[channel]
     sharing = [line for line in lines if line.topic.channel in _SHARED[channel]]
+    if isinstance(newcomer, KeptBarLine):
+        kept: list[Line] = [line for line in sharing if isinstance(line, KeptBarLine)]
+        if len(kept) >= MAX_KEPT:
+            limit, name, sharing = MAX_KEPT, "places for bars that IB keeps up to date", kept
     if len(sharing) < limit:
         return None
     for line in sharing:
         if not line.is_used:
             return line
     raise TooManySubscriptions(
-        f"{newcomer.what}: all {limit} {_NAMES[channel]} are in use; ask again when one is let go",
+        f"{newcomer.what}: all {limit} {name} are in use; ask again when one is let go",
         extra={
             "limit": limit,
             "in_use": len(sharing),

@@ -2,8 +2,8 @@
 
 A line outlives its subscriptions: it is asked for anew when a connection, a data farm or IB itself has lost
 it, for whoever holds it. What a kind has of its own (how it is asked for, and what its messages make) is in
-`quotes`, `depth`, `live_bars` and `ticks`; when a line is begun, renewed and given up is for `market_data` to
-say.
+`quotes`, `depth`, `live_bars`, `kept_bars` and `ticks`; when a line is begun, renewed and given up is for
+`market_data` to say.
 """
 
 import asyncio
@@ -18,18 +18,19 @@ from trademind.brokers.ibkr.line_pacing import Pace, Unlimited
 from trademind.brokers.ibkr.pacing import Turn
 from trademind.brokers.ibkr.session import Session
 from trademind.brokers.topics import LatestTopic, SequenceTopic, Topic
-from trademind.domain import Channel, Contract, Missed, Notice
+from trademind.domain import Channel, Contract, LiveBars, Missed, Notice
 from trademind.errors import TradeMindError
 
 MAX_NOTICES: Final = 5
 """Notices kept for each line."""
 
-Key = tuple[Channel, int, str, str]
-"""Channel, con id, exchange and variant: what makes it the same line."""
+Key = tuple[Channel, int, str, str, LiveBars | None]
+"""Channel, con id, exchange, variant and which bars: what makes it the same line."""
 
 
 def key_of(topic: Topic) -> Key:
-    return (topic.channel, topic.contract.con_id, topic.contract.exchange, topic.variant)
+    contract = topic.contract
+    return (topic.channel, contract.con_id, contract.exchange, topic.variant, topic.bars)
 
 
 @dataclass(slots=True, eq=False)
@@ -184,8 +185,10 @@ class LatestLine(Line):
 class SequenceLine(Line):
     """A line of which every value counts: who follows it is told where some may be missing."""
 
-    def __init__(self, channel: Channel, contract: Contract, variant: str, pace: Pace) -> None:
-        self.sequence = SequenceTopic(channel, contract, variant)
+    def __init__(
+        self, channel: Channel, contract: Contract, variant: str, pace: Pace, bars: LiveBars | None = None
+    ) -> None:
+        self.sequence = SequenceTopic(channel, contract, variant, bars)
         self._has_told = False
         """Whether nothing has come since it was told that something may be missing."""
         super().__init__(self.sequence, pace)
@@ -197,17 +200,24 @@ class SequenceLine(Line):
 
     def doubted(self, reason: str, ib_code: int | None = None) -> None:
         if not self._has_told:
-            self._tell(reason, ib_code)
+            self.tell(reason, ib_code)
 
     def noted(self, notice: Notice) -> None:
-        self._tell(notice.message, notice.ib_code)
+        self.tell(notice.message, notice.ib_code)
 
     def refused(self, error: TradeMindError, notice: Notice) -> None:
         super().refused(error, notice)
-        self._tell(error.detail, error.ib_code)
+        self.tell(error.detail, error.ib_code)
 
-    def _tell(self, reason: str, ib_code: int | None) -> None:
+    def tell(self, reason: str, ib_code: int | None = None) -> None:
+        """Something is missing, or may be."""
         self._has_told = True
         self.sequence.add(
-            Missed(channel=self.topic.channel, contract=self.contract, reason=reason, ib_code=ib_code)
+            Missed(
+                channel=self.topic.channel,
+                contract=self.contract,
+                reason=reason,
+                ib_code=ib_code,
+                bar_size=self.topic.bars.bar_size if self.topic.bars else None,
+            )
         )

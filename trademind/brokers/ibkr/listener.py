@@ -56,6 +56,17 @@ class MarketSink(Protocol):
         self, req_id: int, position: int, maker: str, operation: int, side: int, price: float, size: float
     ) -> None: ...
     def on_bar(self, req_id: int, bar: ib_async.BarData) -> None: ...
+    def on_past_bar(self, req_id: int, bar: ib_async.BarData) -> bool:
+        """A bar of the past. Is it of a line? Otherwise it is of a question for history."""
+        ...
+
+    def on_past_bars_end(self, req_id: int) -> bool:
+        """All bars of the past have come. Were they of a line?"""
+        ...
+
+    def on_bar_update(self, req_id: int, bar: ib_async.BarData) -> None:
+        """The bar that forms, as it stands now."""
+
     def on_trade(
         self,
         req_id: int,
@@ -218,6 +229,17 @@ class Listener(Wrapper):
         self._market.on_bar(
             reqId, ib_async.BarData(begin, open_, high, low, close, volume, average=wap, barCount=count)
         )
+
+    def historicalData(self, reqId: int, bar: ib_async.BarData) -> None:
+        if not self._market.on_past_bar(reqId, bar):
+            super().historicalData(reqId, bar)
+
+    def historicalDataEnd(self, reqId: int, _start: str, _end: str) -> None:
+        if not self._market.on_past_bars_end(reqId):
+            super().historicalDataEnd(reqId, _start, _end)
+
+    def historicalDataUpdate(self, reqId: int, bar: ib_async.BarData) -> None:
+        self._market.on_bar_update(reqId, bar)
 
     def tickByTickAllLast(
         self,

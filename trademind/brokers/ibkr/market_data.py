@@ -18,7 +18,8 @@ import ib_async
 from trademind.brokers.ibkr.codes import Severity, code_of, error_from
 from trademind.brokers.ibkr.contracts import Contracts
 from trademind.brokers.ibkr.depth import DepthLine
-from trademind.brokers.ibkr.history_pacing import HistoryPacing
+from trademind.brokers.ibkr.history_pacing import HistoryPacing, is_limited
+from trademind.brokers.ibkr.kept_bars import KeptBarLine
 from trademind.brokers.ibkr.line_limits import MAX_LINES, in_the_way_of, usage
 from trademind.brokers.ibkr.line_pacing import AsHistory, Spaced, Spacing, Unlimited
 from trademind.brokers.ibkr.lines import Key, Line, SequenceLine, Subscription, key_of
@@ -29,7 +30,7 @@ from trademind.brokers.ibkr.session import Session
 from trademind.brokers.ibkr.ticks import TickLine
 from trademind.brokers.topics import Topic
 from trademind.clock import Clock
-from trademind.domain import Channel, Contract, LineUsage, Notice, Quote, Subject, TickType
+from trademind.domain import Channel, Contract, LineUsage, LiveBars, Notice, Quote, Subject, TickType
 from trademind.errors import CompetingSession, TradeMindError, Unavailable
 
 GRACE: Final = 30.0
@@ -54,6 +55,10 @@ FARM_BROKEN: Final = 2103
 DOUBLINGS: Final = 5
 """How often a wait is doubled."""
 
+CLOSED_DOUBLINGS: Final = 2
+"""How often it is where a market is closed: each time counts as a request for history, but when it opens,
+bars are late by as much."""
+
 ENDED: Final = frozenset({316, 10225})
 """IB has ended a line that it served, and wants to be asked again."""
 
@@ -65,6 +70,7 @@ class MarketData:
         session: Gives a session that is ready, or raises what there is to say instead.
         pacing: Counts requests for history, of which bars take some; None where IB's limits are not in force.
         max_lines: Of quotes and bars together.
+        market: The time of the market, by which bars end.
     """
 
     def __init__(
@@ -75,11 +81,13 @@ class MarketData:
         *,
         pacing: HistoryPacing | None,
         max_lines: int = MAX_LINES,
+        market: Clock | None = None,
     ) -> None:
         self._session = session
         self._contracts = contracts
         self._max_lines = max_lines
         self._clock = clock
+        self._market = market or clock
         self._pacing = pacing
         self._spacing = Spacing()
         self._lines: OrderedDict[Key, Line] = OrderedDict()
@@ -132,7 +140,8 @@ class MarketData:
     async def hold(self, subject: Subject, holder: object) -> Topic:
         """As `MarketSource.hold`."""
         contract = (await self._contracts.qualify(subject.query)).contract
-        line = self._line(subject.channel, contract, subject.variant)
+        subject = subject.of(contract.sec_type)
+        line = self._line(subject.channel, contract, subject.variant, subject.bars)
         line.holders.add(holder)
         return line.topic
 
@@ -146,15 +155,21 @@ class MarketData:
     def usage(self) -> tuple[LineUsage, ...]:
         return usage(self._lines.values(), self._max_lines)
 
+    def kept(self) -> int:
+        """How many bars IB is asked to keep up to date."""
+        return sum(isinstance(line, KeptBarLine) for line in self._lines.values())
+
     # Lines -------------------------------------------------------------------------------------
 
-    def _line(self, channel: Channel, contract: Contract, variant: str = "") -> Line:
+    def _line(
+        self, channel: Channel, contract: Contract, variant: str = "", bars: LiveBars | None = None
+    ) -> Line:
         """The line, which is asked for if it is not there, or was refused before."""
         session = self._session()
-        key = (channel, contract.con_id, contract.exchange, variant)
+        key = (channel, contract.con_id, contract.exchange, variant, bars)
         line = self._lines.get(key)
         if line is None:
-            line = self._new(channel, contract, variant)
+            line = self._new(channel, contract, variant, bars)
             line.is_cut_off = self._is_stale
             wait = line.pace.wait(asyncio.get_running_loop().time())
             if wait > session.options.request_timeout:
@@ -168,15 +183,19 @@ class MarketData:
         self._lines.move_to_end(key)
         return line
 
-    def _new(self, channel: Channel, contract: Contract, variant: str) -> Line:
+    def _new(self, channel: Channel, contract: Contract, variant: str, bars: LiveBars | None) -> Line:
         match channel:
             case Channel.QUOTES:
                 return QuoteLine(contract)
             case Channel.DEPTH:
                 return DepthLine(contract)
             case Channel.BARS:
-                pace = AsHistory(self._pacing) if self._pacing is not None else Unlimited()
-                return LiveBarLine(contract, variant, pace)
+                assert bars is not None
+                pacing = self._pacing if is_limited(bars.bar_size) else None
+                pace = AsHistory(pacing) if pacing is not None else Unlimited()
+                if bars.are_real_time:
+                    return LiveBarLine(contract, variant, bars, pace)
+                return KeptBarLine(contract, variant, bars, pace, self._market)
             case _:
                 spaced = Spaced(self._spacing, contract.con_id)
                 return TickLine(
@@ -343,6 +362,24 @@ class MarketData:
         if isinstance(line := self._by_req_id.get(req_id), LiveBarLine):
             line.bar(self._clock.now(), bar)
 
+    def on_past_bar(self, req_id: int, bar: ib_async.BarData) -> bool:
+        if not isinstance(line := self._by_req_id.get(req_id), KeptBarLine):
+            return False
+        line.past(bar)
+        return True
+
+    def on_past_bars_end(self, req_id: int) -> bool:
+        if not isinstance(line := self._by_req_id.get(req_id), KeptBarLine):
+            return False
+        line.answered(self._clock.now())
+        return True
+
+    def on_bar_update(self, req_id: int, bar: ib_async.BarData) -> None:
+        if isinstance(line := self._by_req_id.get(req_id), KeptBarLine) and not line.update(
+            self._clock.now(), bar
+        ):
+            self._renew_if_ready([line])
+
     def on_trade(
         self,
         req_id: int,
@@ -374,7 +411,12 @@ class MarketData:
         """
         line = self._by_req_id.get(req_id)
         if line is None:
-            return False
+            return KeptBarLine.is_cancelled(code, message)
+        if isinstance(line, KeptBarLine) and line.has_nothing(code, message):
+            self._unsubscribe(line, is_lost=True)
+            self._renew_later(line, REFUSED_RETRY * 2 ** min(line.attempt, CLOSED_DOUBLINGS))
+            line.attempt += 1
+            return True
         notice = Notice(time=self._clock.now(), ib_code=code, message=message)
         if code_of(code).severity in (Severity.NOTICE, Severity.UNLISTED):
             line.noted(notice)

@@ -28,7 +28,7 @@ MAX_STREAMS: Final = 1000
 """Subscriptions of one client where nothing else limits them; they count as lines at IB."""
 MAX_BEHIND: Final = 12
 """Bars that are sent late, after the link was down or time has jumped; older ones are left out."""
-_KINDS: Final = frozenset({Kind.TRADES, Kind.MIDPOINT, Kind.BID, Kind.ASK})
+_KINDS: Final = frozenset({Kind.TRADES, Kind.AGGREGATED_TRADES, Kind.MIDPOINT, Kind.BID, Kind.ASK})
 
 
 def subscribe(gateway: "PaperGateway", session: Session, request: RealTimeBarsRequest) -> None:

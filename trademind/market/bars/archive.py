@@ -13,6 +13,7 @@ came before an adjustment can stay beside one that came after it.
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import nan
@@ -21,7 +22,19 @@ from typing import Final
 from trademind.aio import SingleFlight
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
-from trademind.domain import Bar, BarRequest, Contract, ContractQuery, DataSource, SecType
+from trademind.domain import (
+    Bar,
+    BarRequest,
+    Channel,
+    Contract,
+    ContractQuery,
+    DataSource,
+    LiveBar,
+    LiveBars,
+    Missed,
+    SecType,
+    Subject,
+)
 from trademind.errors import Invalid, NoAnswer, NotConnected, PacingViolation, TradeMindError, Unavailable
 from trademind.journal import (
     BarRow,
@@ -33,6 +46,7 @@ from trademind.journal import (
     in_parts,
     row_of,
 )
+from trademind.market.bars import following
 from trademind.market.bars.calendars import Calendars, Hours, NoCalendars
 from trademind.market.bars.spans import gaps, known_from
 from trademind.market.bars.windows import (
@@ -211,6 +225,31 @@ class BarArchive:
         bars = tuple(bar_of(row) for row in rows[:limit])
         following = None if place >= end else _EPOCH + timedelta(seconds=place)
         return BarPage(bars, min(complete, limit), following)
+
+    def follow(
+        self, source: Source, start: datetime, *, forming: bool = False
+    ) -> AsyncIterator[LiveBar | Missed]:
+        """The bars from `start` on: those that have ended, then each as it ends, none twice and none left
+        out, until the broker is disconnected for good.
+
+        What IB says against it is told as `Missed`; what is missing is made up for when bars come again, and
+        told as `Missed` where that fails.
+
+        Args:
+            forming: Also the bar that has not ended, whenever it has changed.
+
+        Raises:
+            Invalid: bars of this kind cannot be followed.
+            TooManySubscriptions, and as `page`, before the first live bar.
+        """
+        series = source.series
+        subject = Subject(
+            channel=Channel.BARS,
+            query=source.query,
+            variant=series.what_to_show,
+            bars=LiveBars(bar_size=series.bar_size, use_rth=series.use_rth, forming=forming),
+        )
+        return following.follow(self, source, self._broker.market(subject), start)
 
     async def missing(self, source: Source, since: datetime, until: datetime) -> list[Window]:
         """The windows of a span that are not known, oldest first; each is one request."""
