@@ -1,11 +1,13 @@
 """Every type of instrument over HTTP: found, identified, quoted and charted, the whole program behind it."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.api.test_end_to_end import client  # noqa: F401 - the fixture
+from trademind.api.routes import market
 from trademind.api.schemas.stream import InstrumentIn
 
 INSTRUMENTS: dict[str, tuple[dict[str, str], str, str]] = {
@@ -144,3 +146,28 @@ def test_a_stream_of_quotes_knows_the_exchange_of_a_type() -> None:
     of = {"BTC": "CRYPTO", "EUR": "CASH", "AAPL": "STK", "ES": "CONTFUT"}
     queries = [InstrumentIn.model_validate({"symbol": s, "sec_type": t}).query() for s, t in of.items()]
     assert [query.exchange for query in queries] == ["PAXOS", "IDEALPRO", "SMART", ""]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"symbol": "ES", "sec_type": "CONTFUT"}, {"symbol": "EUR", "sec_type": "CASH"}, {"symbol": "SPY"}],
+)
+async def test_the_book_of_an_instrument_is_that_of_its_exchange(
+    client: httpx.AsyncClient,  # noqa: F811
+    terms: dict[str, str],
+) -> None:
+    """Seen to fail with books of several exchanges only, which no future and no currency has."""
+    contract = await the(client, terms)
+    book = await asked(client, f"/api/market/depth/{contract['con_id']}")
+    assert book["bids"][0]["price"] < book["asks"][0]["price"]
+    assert book["is_smart"] is (contract["exchange"] == "SMART")
+
+
+async def test_a_book_that_ib_refuses_is_an_error_at_once(client: httpx.AsyncClient) -> None:  # noqa: F811
+    """Seen to fail with a wait for what does not come, and an empty book for an answer."""
+    index = await the(client, {"symbol": "SPX", "sec_type": "IND"})
+    async with asyncio.timeout(market.DEPTH_WAIT / 2):
+        answer = await client.get(f"/api/market/depth/{index['con_id']}")
+    assert (answer.status_code, answer.json()["ib_code"]) == (502, 10092), answer.text
+    lines = {each["channel"]: each for each in (await asked(client, "/api/market/lines"))["lines"]}
+    assert lines["depth"]["used"] == 0

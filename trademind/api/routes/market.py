@@ -61,9 +61,10 @@ async def quotes(broker: BrokerDep, wanted: Annotated[QuoteFilter, Query()]) -> 
 
 @router.get("/depth/{con_id}", responses=problems(404, 422, 429, 502, 503, 504))
 async def depth(hub: HubDep, con_id: Annotated[int, Path(ge=1, lt=2**31)]) -> DepthOut:
-    """The order book of one instrument as it is now. One that nobody follows is subscribed to for the answer;
-    what has not come within three seconds is not in it."""
-    subject = Subject(channel=Channel.DEPTH, query=ContractQuery(con_id=con_id, exchange="SMART"))
+    """The order book of one instrument as it is now: of several exchanges together where IB routes it by
+    itself. One that nobody follows is subscribed to for the answer; what has not come within three seconds is
+    not in it, and what IB refuses is an error at once."""
+    subject = Subject(channel=Channel.DEPTH, query=ContractQuery(con_id=con_id))
     return DepthOut.of(await hub.first(subject, _has_come, within=DEPTH_WAIT))
 
 

@@ -67,8 +67,6 @@ class Line(ABC):
         """When something came of the present subscription; None before."""
         self.attempt = 0
         """How often it was asked for before without anything coming."""
-        self.error: TradeMindError | None = None
-        """What IB refused it with."""
         self.is_cut_off = True
         """Whether the session as a whole cannot be vouched for."""
         self.is_in_doubt = False
@@ -79,6 +77,11 @@ class Line(ABC):
     @property
     def contract(self) -> Contract:
         return self.topic.contract
+
+    @property
+    def error(self) -> TradeMindError | None:
+        """What IB refused it with."""
+        return self.topic.error
 
     @property
     def is_used(self) -> bool:
@@ -97,7 +100,7 @@ class Line(ABC):
 
     def begin(self, session: Session, req_id: int) -> None:
         """It is about to be asked for: what is known of it is of before."""
-        self.as_of = self.error = None
+        self.as_of = self.topic.error = None
 
     @abstractmethod
     def send(self, client: Client, req_id: int) -> None: ...
@@ -115,7 +118,7 @@ class Line(ABC):
         """Something has come."""
         self.as_of = now
         self.is_in_doubt = False
-        self.error = None
+        self.topic.error = None
         if self.timer is not None:
             self.stop_timer()
 
@@ -144,7 +147,7 @@ class Line(ABC):
     @abstractmethod
     def refused(self, error: TradeMindError, notice: Notice) -> None:
         """IB serves it no more."""
-        self.error = error
+        self.topic.error = error
 
 
 class LatestLine(Line):

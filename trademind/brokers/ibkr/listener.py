@@ -90,6 +90,11 @@ class Listener(Wrapper):
         self._on_error = on_error
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
+        # ib_async hands ticks on when it has read all that came with them. Those that came before an error
+        # must not look like the end of it.
+        if self.pendingTickers:
+            self.ib.pendingTickersEvent.emit(self.pendingTickers)
+            self.pendingTickers = set()
         self._on_error(reqId, errorCode, errorString)
 
     def openOrder(

@@ -109,7 +109,7 @@ class MarketData:
                 assert isinstance(line, QuoteLine)
                 line.waiting += 1
                 lines.append(line)
-            await self._first_quotes([line for line in lines if not line.filled.is_set()])
+            await self._first_quotes([line for line in lines if line.is_awaited])
         finally:
             for line in lines:
                 line.waiting -= 1
@@ -120,7 +120,7 @@ class MarketData:
         return tuple(line.read() for line in lines)
 
     async def _first_quotes(self, lines: Sequence[QuoteLine]) -> None:
-        if not lines or all(line.is_incomplete for line in lines):
+        if not lines:
             return
         try:
             async with asyncio.timeout(QUOTE_WAIT):
@@ -155,7 +155,7 @@ class MarketData:
         line = self._lines.get(key)
         if line is None:
             line = self._new(channel, contract, variant)
-            line.is_cut_off = self._is_stale
+            line.is_cut_off, line.is_in_doubt = self._is_stale, bool(self._broken_farms)
             wait = line.pace.wait(asyncio.get_running_loop().time())
             if wait > session.options.request_timeout:
                 raise too_many(line.what, 0, wait)
@@ -235,7 +235,9 @@ class MarketData:
     def _unsubscribe(self, line: Line, *, is_lost: bool = False) -> None:
         """Let ib_async forget it, and IB as well unless it has lost or refused it.
 
-        Its request id may be another line's by now: each connection counts from where IB tells it to.
+        One that was served before it was refused is cancelled, too: IB may go on with it, and wants it to be
+        before it begins it anew (10225). Its request id may be another line's by now: each connection counts
+        from where IB tells it to.
         """
         line.stop_timer()
         subscription, line.subscription = line.subscription, None
@@ -250,7 +252,7 @@ class MarketData:
         if not subscription.turn.is_over:
             session.requests.give_up(subscription.turn)
             line.pace.withdraw()
-        elif not is_lost and line.error is None:
+        elif not is_lost and (line.error is None or line.as_of is not None):
             with suppress(TradeMindError):  # with the connection the line has ended, too
                 session.requests.post(Priority.DATA, partial(line.cancel, session.ib.client, req_id))
 

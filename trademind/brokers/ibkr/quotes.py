@@ -39,6 +39,11 @@ class QuoteLine(LatestLine):
         return f"quote of {self.contract.symbol}"
 
     @property
+    def is_awaited(self) -> bool:
+        """Is it worth while to wait for the first quote?"""
+        return not (self.filled.is_set() or self.is_incomplete)
+
+    @property
     def ticker(self) -> ib_async.Ticker:
         return self._ticker
 
