@@ -144,7 +144,7 @@ async def test_symbols_and_con_ids_are_answered_in_the_order_asked(client: httpx
 
 def test_a_stream_of_quotes_knows_the_exchange_of_a_type() -> None:
     of = {"BTC": "CRYPTO", "EUR": "CASH", "AAPL": "STK", "ES": "CONTFUT"}
-    queries = [InstrumentIn.model_validate({"symbol": s, "sec_type": t}).query() for s, t in of.items()]
+    queries = [InstrumentIn.model_validate({"symbol": s, "sec_type": t}).instrument for s, t in of.items()]
     assert [query.exchange for query in queries] == ["PAXOS", "IDEALPRO", "SMART", ""]
 
 

@@ -15,7 +15,7 @@ import orjson
 from trademind.api.schemas.base import number, time
 from trademind.api.schemas.market import bar_fields, depth_fields, quote_fields
 from trademind.brokers.topics import Batch, Item
-from trademind.domain import LATEST_VALUE, Channel, Depth, LiveBar, Missed, Quote, Tick
+from trademind.domain import LATEST_VALUE, Channel, Contract, Depth, LiveBar, Missed, Quote, Tick
 
 MAX_VALUES: Final = 500
 """Values in a frame: some 200 kB of quotes."""
@@ -35,28 +35,20 @@ def _fields(value: object) -> dict[str, Any]:
         case Tick():
             return _tick_fields(value)
         case LiveBar():
-            about = {
-                "symbol": value.contract.symbol,
-                "con_id": value.contract.con_id,
-                "what_to_show": value.what_to_show,
-            }
-            return about | bar_fields(value.bar)
+            return _named(value.contract) | {"what_to_show": value.what_to_show} | bar_fields(value.bar)
         case Missed():
-            return {
-                "symbol": value.contract.symbol,
-                "con_id": value.contract.con_id,
-                "reason": value.reason,
-                "count": value.count,
-                "ib_code": value.ib_code,
-            }
+            told = {"reason": value.reason, "count": value.count, "ib_code": value.ib_code}
+            return _named(value.contract) | told
         case _:
             raise TypeError(f"nothing is sent of {value!r}")
 
 
+def _named(contract: Contract) -> dict[str, Any]:
+    return {"symbol": contract.symbol, "con_id": contract.con_id, "exchange": contract.exchange}
+
+
 def _tick_fields(tick: Tick) -> dict[str, Any]:
-    return {
-        "symbol": tick.contract.symbol,
-        "con_id": tick.contract.con_id,
+    return _named(tick.contract) | {
         "tick_type": tick.tick_type,
         "time": time(tick.time),
         "price": number(tick.price),

@@ -27,7 +27,9 @@ Data = dict[str, Any]
 
 
 def watch(
-    symbols: Annotated[list[str] | None, typer.Argument(help="One or more, such as AAPL MSFT.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="One or more, such as AAPL MSFT. A number is a con id.")
+    ] = None,
     depth: Annotated[
         list[str] | None, typer.Option(help="Show the order book of this one, too; may be given again.")
     ] = None,
@@ -41,7 +43,7 @@ def watch(
 ) -> None:
     """Show quotes and order books as they change; Ctrl-C ends it. --json prints each in a line of its own."""
     with reporting(as_json), Server(url) as server:
-        channels = {"quotes": symbols or [], "depth": depth or []}
+        channels = {"quotes": [*map(_named, symbols or [])], "depth": [*map(_named, depth or [])]}
         if not any(channels.values()):
             raise CommandFailed.because(Exit.USAGE, "usage", "name a symbol, or one with --depth")
         console = Console(markup=False, emoji=False, highlight=False)
@@ -59,6 +61,11 @@ def watch(
                     print_json(data, in_one_line=True)
                 elif not is_screen:
                     typer.echo(_line(channel, data))
+
+
+def _named(text: str) -> str | int:
+    """An instrument as the stream takes it."""
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _values(heard: Iterator[Frame], board: "Board", wanted: int) -> Iterator[tuple[str, Data]]:
@@ -81,32 +88,34 @@ def _values(heard: Iterator[Frame], board: "Board", wanted: int) -> Iterator[tup
             case {"type": "error", "data": {"retry_safe": True} as data}:
                 board.note = f"{data['code']}: {data['detail']}"
             case {"type": "error", "data": data}:
-                refused.add(json.dumps([frame.get("channel"), data.get("symbol")]))
-                if len(refused) >= wanted or "symbol" not in data:
+                name = data.get("symbol") or data.get("con_id")
+                refused.add(json.dumps([frame.get("channel"), name]))
+                if len(refused) >= wanted or name is None:
                     raise CommandFailed(Exit.FAILED, data)
-                typer.echo(f"{data['symbol']}: {data['code']}: {data['detail']}", err=True)
+                typer.echo(f"{name}: {data['code']}: {data['detail']}", err=True)
 
 
 @dataclass
 class Board:
     """What is on the screen."""
 
-    quotes: dict[str, Data] = field(default_factory=dict)
-    books: dict[str, Data] = field(default_factory=dict)
-    directions: dict[str, str] = field(default_factory=dict)
-    """Of each symbol, the colour of its last change."""
+    quotes: dict[int, Data] = field(default_factory=dict)
+    """By con id: symbols may be the same."""
+    books: dict[int, Data] = field(default_factory=dict)
+    directions: dict[int, str] = field(default_factory=dict)
+    """Of each quote, the colour of its last change."""
     note: str = ""
 
     def take(self, channel: str, data: Data) -> None:
         """A quote or a book has come."""
-        symbol = data["symbol"]
+        con_id = data["con_id"]
         if channel == "depth":
-            self.books[symbol] = data
+            self.books[con_id] = data
             return
-        before, now = self.quotes.get(symbol, data)["last"], data["last"]
+        before, now = self.quotes.get(con_id, data)["last"], data["last"]
         if None not in (before, now) and before != now:
-            self.directions[symbol] = "green" if now > before else "red"
-        self.quotes[symbol] = data
+            self.directions[con_id] = "green" if now > before else "red"
+        self.quotes[con_id] = data
 
     def away(self, reason: str) -> None:
         """The server is not there: nothing of it is up to date."""
@@ -127,10 +136,10 @@ class Board:
         for name in ("bid size", "bid", "ask", "ask size", "last", "change", "volume"):
             table.add_column(name, justify="right")
         table.add_column("as of")
-        for symbol, quote in self.quotes.items():
-            last = Text(_number(quote["last"]), style=self.directions.get(symbol, ""))
+        for con_id, quote in self.quotes.items():
+            last = Text(_number(quote["last"]), style=self.directions.get(con_id, ""))
             cells = [
-                Text(symbol, style="bold"),
+                Text(quote["symbol"], style="bold"),
                 *(Text(_number(quote[name])) for name in ("bid_size", "bid", "ask", "ask_size")),
                 last,
                 _change(quote),

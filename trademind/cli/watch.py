@@ -7,7 +7,7 @@ market data asks for it again.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -42,7 +42,7 @@ def frames(url: str, channel: str) -> Iterator[Frame]:
 
 def market_frames(
     url: str,
-    channels: dict[str, list[str]],
+    channels: Mapping[str, Sequence[str | int]],
     interval_ms: int,
     *,
     seconds: float | None = None,
@@ -168,7 +168,7 @@ class _Events:
 class _Market:
     """Market data of some instruments, which is there when it is asked for."""
 
-    def __init__(self, channels: dict[str, list[str]], interval_ms: int, until: float) -> None:
+    def __init__(self, channels: Mapping[str, Sequence[str | int]], interval_ms: int, until: float) -> None:
         self._command = json.dumps({"action": "subscribe", "interval_ms": interval_ms, "channels": channels})
         self._until = until
 
