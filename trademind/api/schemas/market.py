@@ -7,7 +7,10 @@ from pydantic import ConfigDict, Field
 from trademind.api.schemas.base import Out, Time, number, time
 from trademind.api.schemas.notices import NoticeOut, notice_fields
 from trademind.domain import Bar, Channel, DataType, Depth, DepthLevel, Greeks, Quote, SecType
-from trademind.domain.market import DIVIDEND_ADJUSTED, SPLIT_ADJUSTED
+from trademind.domain.market import DIVIDEND_ADJUSTED, SPLIT_ADJUSTED, WHAT_TO_SHOW
+
+SHOWN = f"One of {', '.join(WHAT_TO_SHOW)}; if left out, trades, or the midpoint where there are none."
+"""What is said of `what_to_show`."""
 
 
 class GreeksOut(Out):

@@ -18,18 +18,19 @@ from trademind.brokers.ibkr.line_pacing import Pace, Unlimited
 from trademind.brokers.ibkr.pacing import Turn
 from trademind.brokers.ibkr.session import Session
 from trademind.brokers.topics import LatestTopic, SequenceTopic, Topic
-from trademind.domain import Channel, Contract, Missed, Notice
+from trademind.domain import Channel, Contract, Missed, Notice, SecType
 from trademind.errors import TradeMindError
 
 MAX_NOTICES: Final = 5
 """Notices kept for each line."""
 
-Key = tuple[Channel, int, str, str]
-"""Channel, con id, exchange and variant: what makes it the same line."""
+Key = tuple[Channel, int, SecType, str, str]
+"""Channel, con id, type, exchange and variant: what makes it the same line. A continuous future has the con
+id of the contract that is in front."""
 
 
-def key_of(topic: Topic) -> Key:
-    return (topic.channel, topic.contract.con_id, topic.contract.exchange, topic.variant)
+def key_of(channel: Channel, contract: Contract, variant: str) -> Key:
+    return (channel, contract.con_id, contract.sec_type, contract.exchange, variant)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +78,10 @@ class Line(ABC):
     @property
     def contract(self) -> Contract:
         return self.topic.contract
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.topic.channel, self.topic.contract, self.topic.variant)
 
     @property
     def error(self) -> TradeMindError | None:

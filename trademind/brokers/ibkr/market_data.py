@@ -138,7 +138,7 @@ class MarketData:
 
     def release(self, topic: Topic, holder: object) -> None:
         """As `MarketSource.release`."""
-        line = self._lines.get(key_of(topic))
+        line = self._lines.get(key_of(topic.channel, topic.contract, topic.variant))
         if line is not None and line.topic is topic:
             line.holders.discard(holder)
             self._left(line)
@@ -151,7 +151,7 @@ class MarketData:
     def _line(self, channel: Channel, contract: Contract, variant: str = "") -> Line:
         """The line, which is asked for if it is not there, or was refused before."""
         session = self._session()
-        key = (channel, contract.con_id, contract.exchange, variant)
+        key = key_of(channel, contract, variant)
         line = self._lines.get(key)
         if line is None:
             line = self._new(channel, contract, variant)
@@ -185,13 +185,13 @@ class MarketData:
 
     def _left(self, line: Line) -> None:
         """Somebody uses it no longer: where nobody does, it is kept for a while, unless it is of no use."""
-        if line.is_used or self._lines.get(key := key_of(line.topic)) is not line:
+        if line.is_used or self._lines.get(line.key) is not line:
             return
         if line.error is not None:
             self._drop(line)
             return
         line.used_at = asyncio.get_running_loop().time()
-        self._lines.move_to_end(key)
+        self._lines.move_to_end(line.key)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(GRACE, self._sweep)
 
@@ -207,7 +207,7 @@ class MarketData:
             self._drop(line)
 
     def _drop(self, line: Line) -> None:
-        del self._lines[key_of(line.topic)]
+        del self._lines[line.key]
         self._unsubscribe(line)
 
     # Subscriptions -----------------------------------------------------------------------------
