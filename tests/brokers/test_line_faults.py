@@ -334,6 +334,18 @@ async def test_all_four_kinds_are_restored(stage: Stage, how: str) -> None:
     assert [cancelled(stage, channel) for channel in ALL] == [0] * 4
 
 
+async def test_lines_that_somebody_uses_are_restored_first(stage: Stage) -> None:
+    """Seen to fail with lines in the order in which they were used."""
+    broker = await stage.connect()
+    async with broker.quotes(AAPL):
+        await broker.get_quotes([ContractQuery(symbol=symbol) for symbol in ("MSFT", "SPY", "TSLA")])
+        await broker.get_quotes([AAPL])  # the one used last
+        stage.play(Step(do=Disconnect()))
+        await reconnected(broker, 2)
+        await until(lambda: asked(stage, Channel.QUOTES) == 8)
+        assert "AAPL" in stage.asked("reqMktData")[4]
+
+
 async def test_what_waits_to_be_sent_when_ib_drops_the_lines_is_not_sent_twice(stage: Stage) -> None:
     """Seen to fail with a request that stays in the queue, of which nobody knows any more."""
     broker = await stage.connect(max_requests_per_second=45)

@@ -80,6 +80,11 @@ class Line(ABC):
         return self.topic.contract
 
     @property
+    def name(self) -> str:
+        """The instrument's own: all options on a share have its symbol."""
+        return self.contract.local_symbol or self.contract.symbol
+
+    @property
     def key(self) -> Key:
         return key_of(self.topic.channel, self.topic.contract, self.topic.variant)
 

@@ -170,6 +170,10 @@ class Listener(Wrapper):
     def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
         self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
 
+    def scannerDataEnd(self, reqId: int) -> None:
+        # ib_async tells a list of its own, which a scan that is asked for once does not have.
+        self._endReq(reqId)  # type: ignore[no-untyped-call]
+
     # The market: what crosses the end of its line ib_async takes for an error; it files ticks one by one
     # under the time at which they came, and keeps books that IB has reset.
 

@@ -295,7 +295,8 @@ class MarketData:
     def restore(self, session: Session) -> None:
         """Ask again for everything, on a new connection or after IB has dropped the lines (1101)."""
         self._broken_farms.clear()
-        self._renew(session, self._lines.values(), is_lost=True)
+        # A second's messages are some forty lines: who waits for data has them before they are kept warm.
+        self._renew(session, sorted(self._lines.values(), key=lambda line: not line.is_used), is_lost=True)
 
     def mark_stale(self, is_stale: bool) -> None:
         """Whether the session as a whole can be vouched for."""

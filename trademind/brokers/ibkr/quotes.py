@@ -36,7 +36,7 @@ class QuoteLine(LatestLine):
 
     @property
     def what(self) -> str:
-        return f"quote of {self.contract.symbol}"
+        return f"quote of {self.name}"
 
     @property
     def is_awaited(self) -> bool:
