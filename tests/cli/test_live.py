@@ -148,8 +148,8 @@ def test_a_screen_shows_a_table(server: Running, tmp_path: Path) -> None:
     assert "\x1b[" in text
 
 
-def picture(board: Board) -> str:
-    console = Console(width=110)
+def picture(board: Board, width: int = 110) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(board)
     return capture.get()
@@ -165,6 +165,26 @@ def test_what_rises_is_green_and_what_falls_red() -> None:
     assert board.directions == {265598: "green"}, "nothing was known to fall from"
     board.take("quotes", {**QUOTE, "last": 147.0})
     assert board.directions == {265598: "red"}
+
+
+@pytest.mark.parametrize(
+    ("width", "seen"),
+    [
+        (80, {"AAPL", "150.02", "150.01", "+0.68 %", "1234567", "15:30:00", "ARCA"}),
+        (50, {"AAPL", "150.02", "150.01", "+0.68 %", "15:30:00", "ARCA"}),
+        (24, {"AAPL", "150.01", "149"}),
+    ],
+)
+def test_a_narrow_screen_shows_less_and_that_whole(width: int, seen: set[str]) -> None:
+    """Seen to fail with all columns and half of what is in them."""
+    board = Board()
+    board.take("quotes", QUOTE)
+    rows = [{"price": 150.0 - number, "size": 100.0, "market_maker": "ARCA"} for number in range(2)]
+    board.take("depth", {**QUOTE, "bids": rows, "asks": rows})
+    text = picture(board, width)
+    assert [each for each in seen if each not in text] == []
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_a_book_and_what_is_stale() -> None:

@@ -1,15 +1,16 @@
 """`trademind watch`: quotes and order books as they change, on a screen or line by line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,8 @@ from trademind.cli.watch import Frame, market_frames
 
 LEVELS: Final = 10
 """Rows of an order book on the screen."""
+WIDEST: Final = 500
+"""Characters in which every table finds room, to see how many it needs."""
 PER_SECOND: Final = 10
 """Pictures of the screen: no eye follows more."""
 
@@ -123,51 +126,87 @@ class Board:
         for data in (*self.quotes.values(), *self.books.values()):
             data["stale"] = True
 
-    def __rich__(self) -> RenderableType:
-        parts: list[RenderableType] = [self._quotes()] if self.quotes else []
-        parts += [_book(book) for book in self.books.values()]
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.quotes:
+            yield _fitting(console, options, self._quotes, _QUOTES_LESS)
+        for book in self.books.values():
+            yield _fitting(console, options, partial(_book, book), _BOOK_LESS)
         if self.note:
-            parts.append(Text(self.note, style="yellow"))
-        return Group(*parts)
+            yield Text(self.note, style="yellow")
 
-    def _quotes(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("symbol")
-        for name in ("bid size", "bid", "ask", "ask size", "last", "change", "volume"):
-            table.add_column(name, justify="right")
-        table.add_column("as of")
-        for con_id, quote in self.quotes.items():
-            last = Text(_number(quote["last"]), style=self.directions.get(con_id, ""))
-            cells = [
-                Text(quote["symbol"], style="bold"),
-                *(Text(_number(quote[name])) for name in ("bid_size", "bid", "ask", "ask_size")),
-                last,
-                _change(quote),
-                Text(_number(quote["volume"])),
-                Text("stale" if quote["stale"] else _clock(quote["as_of"])),
-            ]
-            table.add_row(*cells, style="dim" if quote["stale"] else "")
+    def _quotes(self, without: Collection[str]) -> Table:
+        rows = [_quote_cells(quote, self.directions.get(con_id, "")) for con_id, quote in self.quotes.items()]
+        table = _table(name for name in rows[0] if name.strip() not in without)
+        for quote, cells in zip(self.quotes.values(), rows, strict=True):
+            shown = [cell for name, cell in cells.items() if name.strip() not in without]
+            table.add_row(*shown, style="dim" if quote["stale"] else "")
         return table
 
 
-def _book(book: Data) -> Table:
-    title = f"{book['symbol']}{' (stale)' if book['stale'] else ''}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for name in ("at", "size", "bid", "ask", "size", "at"):
-        table.add_column(name, justify="left" if name == "at" else "right")
+_QUOTES_LESS: Final = ("size", "volume", "change", "as of", "ask", "bid")
+_BOOK_LESS: Final = ("at", "size")
+"""The columns that are left out of a narrow screen, one after the other."""
+
+
+def _fitting(
+    console: Console,
+    options: ConsoleOptions,
+    made: Callable[[Collection[str]], Table],
+    less: Sequence[str],
+) -> Table:
+    """As much of a table as the screen is wide enough for."""
+    for number in range(len(less) + 1):
+        table = made(less[:number])
+        if console.measure(table, options=options.update(width=WIDEST)).maximum <= options.max_width:
+            break
+    return table
+
+
+def _table(names: Iterable[str], title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title)
+    table.title_justify = "left"
+    for name in names:
+        table.add_column(
+            name.strip(), justify="left" if name in ("symbol", "at", " at") else "right", no_wrap=True
+        )
+    return table
+
+
+def _quote_cells(quote: Data, direction: str) -> dict[str, Text]:
+    """By the names of their columns, of which one comes twice."""
+    return {
+        "symbol": Text(quote["symbol"], style="bold"),
+        "size": Text(_number(quote["bid_size"])),
+        "bid": Text(_number(quote["bid"])),
+        "ask": Text(_number(quote["ask"])),
+        " size": Text(_number(quote["ask_size"])),
+        "last": Text(_number(quote["last"]), style=direction),
+        "change": _change(quote),
+        "volume": Text(_number(quote["volume"])),
+        "as of": Text("stale" if quote["stale"] else _clock(quote["as_of"])),
+    }
+
+
+def _book(book: Data, without: Collection[str]) -> Table:
+    names = ("at", "size", "bid", "ask", " size", " at")
+    table = _table(
+        (name for name in names if name.strip() not in without),
+        title=f"{book['symbol']}{' (stale)' if book['stale'] else ''}",
+    )
     bids, asks = book["bids"][:LEVELS], book["asks"][:LEVELS]
     for number in range(max(len(bids), len(asks))):
         bid = bids[number] if number < len(bids) else {}
         ask = asks[number] if number < len(asks) else {}
-        table.add_row(
-            bid.get("market_maker", ""),
-            _number(bid.get("size"), ""),
+        cells = (
+            Text(bid.get("market_maker", "")),
+            Text(_number(bid.get("size"), "")),
             Text(_number(bid.get("price"), ""), style="green"),
             Text(_number(ask.get("price"), ""), style="red"),
-            _number(ask.get("size"), ""),
-            ask.get("market_maker", ""),
-            style="dim" if book["stale"] else "",
+            Text(_number(ask.get("size"), "")),
+            Text(ask.get("market_maker", "")),
         )
+        shown = [cell for name, cell in zip(names, cells, strict=True) if name.strip() not in without]
+        table.add_row(*shown, style="dim" if book["stale"] else "")
     return table
 
 
