@@ -40,6 +40,7 @@ ConId = Annotated[int, Field(ge=1, lt=2**31)]
 class InstrumentIn(OneInstrument):
     """As in the REST routes. A text alone is a symbol, a number a con id."""
 
+    symbol: Annotated[str, Field(max_length=40)] = ""
     con_id: ConId | None = None
 
     @model_validator(mode="before")
