@@ -81,8 +81,8 @@ async def test_what_single_symbols_fail_with(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_download_goes_on_after_a_restart(tmp_path: Path) -> None:
-    wanted = {
-        "symbols": ["AAPL"],
+    wanted: dict[str, Any] = {
+        "symbols": ["AAPL", "NOSUCH"],
         "bar_size": "5 mins",
         "start": "2025-01-01T00:00:00Z",
         "end": "2026-01-01T00:00:00Z",
@@ -95,8 +95,8 @@ async def test_a_download_goes_on_after_a_restart(tmp_path: Path) -> None:
                 job = (await client.get(f"{JOBS}/{job['id']}")).json()
     assert job["status"] == "running"
     async with served(create_app(paper(tmp_path))) as client:
-        # Who asks for the same again is told of the one that runs.
-        again = await client.post(JOBS, json=wanted)
+        # Who asks for the same again, in whatever order, is told of the one that runs.
+        again = await client.post(JOBS, json={**wanted, "symbols": ["NOSUCH", "AAPL"]})
         assert (again.status_code, again.json()["id"]) == (200, job["id"])
         done = await until_over(client, again.json())
         assert done["status"] == "done"
@@ -138,6 +138,30 @@ async def test_only_so_many_wait(client: httpx.AsyncClient, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
+    ("symbol", "sec_type"),
+    [("EUR", "CASH"), ("SPX", "IND"), ("BTC", "CRYPTO"), ("SPY", "STK"), ("AAPL", "CFD")],
+)
+async def test_every_type_is_found_where_it_trades(
+    client: httpx.AsyncClient, symbol: str, sec_type: str
+) -> None:
+    """And as what there is of it. Seen to fail with SMART and TRADES for all that is not a currency."""
+    wanted = {**YEAR, "symbols": [symbol], "sec_type": sec_type}
+    job = await until_over(client, (await client.post(JOBS, json=wanted)).json())
+    assert (job["status"], job["failures"]) == ("done", [])
+    assert job["progress"]["bars_stored"] > 500
+
+
+async def test_what_is_older_than_any_bar_is_not_asked_for(client: httpx.AsyncClient) -> None:
+    """Seen to fail with a request that the gateway cannot read."""
+    wanted = {**YEAR, "symbols": ["AAPL"], "bar_size": "1 month", "start": "1900-01-01T00:00:00Z"}
+    job = await until_over(client, (await client.post(JOBS, json=wanted)).json())
+    assert (job["status"], job["failures"]) == ("done", [])
+    params = {"symbol": "AAPL", "bar_size": "1 month", "start": "1900-01-01T00:00:00Z", "limit": "5"}
+    page = (await client.get("/api/market/bars", params=params)).json()
+    assert len(page["bars"]) == 5
+
+
+@pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"symbols": []}, "symbols"),
@@ -146,6 +170,7 @@ async def test_only_so_many_wait(client: httpx.AsyncClient, monkeypatch: pytest.
         ({"bar_size": "1 fortnight"}, "bar_size"),
         ({"what_to_show": "EVERYTHING"}, "what_to_show"),
         ({"what_to_show": "ADJUSTED_LAST"}, "what_to_show"),
+        ({"symbols": ["ES"], "sec_type": "CONTFUT"}, "sec_type"),
         ({"start": "2024-01-01T00:00:00"}, "start"),
         ({"start": "2099-01-01T00:00:00Z"}, "start"),
         ({"start": "0001-01-01T00:00:00Z"}, "start"),

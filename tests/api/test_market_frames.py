@@ -107,15 +107,16 @@ def test_ticks_bars_and_what_was_missed() -> None:
     bar = Bar(time=NOW, open=1.0, high=2.0, low=0.5, close=1.5, volume=10.0, wap=1.25, count=3)
     told = parsed(market_text(LiveBar(contract=AAPL, what_to_show="TRADES", bar=bar)))
     assert told == {
-        "symbol": "AAPL", "con_id": AAPL.con_id, "what_to_show": "TRADES", "bar_size": "5 secs",
+        "symbol": "AAPL", "con_id": AAPL.con_id, "exchange": "SMART", "what_to_show": "TRADES",
+        "bar_size": "5 secs",
         "time": "2026-01-30T15:30:00.250000Z",
         "open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5, "volume": 10.0, "wap": 1.25, "count": 3,
         "complete": True,
     }  # fmt: skip
     missed = Missed(channel=Channel.TICKS, contract=MSFT, reason="lost", count=None, ib_code=10190)
     assert parsed(market_text(missed)) == {
-        "symbol": "MSFT", "con_id": MSFT.con_id, "reason": "lost", "count": None, "ib_code": 10190,
-        "bar_size": None,
+        "symbol": "MSFT", "con_id": MSFT.con_id, "exchange": "SMART",
+        "reason": "lost", "count": None, "ib_code": 10190, "bar_size": None,
     }  # fmt: skip
     with pytest.raises(TypeError):
         market_text(AAPL)

@@ -5,6 +5,7 @@ real processes. How a test was seen to fail is said at the end of its docstring.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -143,7 +144,7 @@ async def test_what_was_missed_is_a_gap_of_its_instrument(served: Served, client
     assert (len(before["data"]), len(after["data"])) == (1, 1)
     assert gap["channel"] == "ticks"
     assert gap["data"] == {
-        "symbol": "AAPL", "con_id": AAPL.con_id, "reason": "the line was lost",
+        "symbol": "AAPL", "con_id": AAPL.con_id, "exchange": "SMART", "reason": "the line was lost",
         "count": None, "ib_code": 10190, "bar_size": None,
     }  # fmt: skip
 
@@ -273,15 +274,20 @@ async def test_lines_and_what_the_stream_costs_are_told(served: Served, client: 
 # From the paper gateway to the client ------------------------------------------------------------
 
 
-async def test_every_kind_from_the_gateway_to_the_client(settings: Settings, tmp_path: Path) -> None:
-    """The real broker on the real gateway, over TCP, and a real client. Seen to fail with a kind that the
-    broker does not know."""
+@contextlib.asynccontextmanager
+async def on_a_gateway(settings: Settings, tmp_path: Path) -> AsyncIterator[Served]:
+    """The real broker on the real gateway, over TCP."""
     paper = settings.model_copy(update={"data_dir": tmp_path})
     async with listening(create_app(paper)) as (port, server):
-        served = Served(None, port, server)  # type: ignore[arg-type]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http, asyncio.timeout(20):
             while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - it is told when asked
                 await asyncio.sleep(0.05)
+        yield Served(None, port, server)  # type: ignore[arg-type]
+
+
+async def test_every_kind_from_the_gateway_to_the_client(settings: Settings, tmp_path: Path) -> None:
+    """Seen to fail with a kind that the broker does not know."""
+    async with on_a_gateway(settings, tmp_path) as served:
         async with served.client() as client:
             channels = {"quotes": ["AAPL"], "depth": ["AAPL"], "ticks": ["AAPL"], "bars": ["AAPL"]}
             await ask(client, interval_ms=100, channels=channels)
@@ -305,6 +311,47 @@ async def test_every_kind_from_the_gateway_to_the_client(settings: Settings, tmp
         other = (await served.get("/api/market/quotes", symbols="MSFT"))["quotes"][0]
         assert other["missing"] == []
         assert (await served.get(f"/api/market/depth/{other['con_id']}"))["bids"]
+
+
+async def test_an_instrument_is_followed_and_let_go_by_what_is_said_of_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """And nothing that is only called the same. Seen to fail where only symbol and type are looked at."""
+    option = {"symbol": "AAPL", "sec_type": "OPT", "right": "C", "strike": "230"}
+    async with on_a_gateway(settings, tmp_path) as served, served.client() as client:
+        (stock,) = (await served.get("/api/market/quotes", symbols="AAPL"))["quotes"]
+        (future,) = (await served.get("/api/market/quotes", symbols="ES", sec_type="CONTFUT"))["quotes"]
+        chain = (await served.get(f"/api/contracts/{stock['con_id']}/options"))["parameters"][0]
+        option["last_trade_date"] = chain["expirations"][3]
+        quotes: list[Any] = [
+            "AAPL",
+            {"symbol": "AAPL", "exchange": "NASDAQ"},
+            {"symbol": "EUR", "sec_type": "CASH"},
+            {"symbol": "EUR", "sec_type": "CASH", "currency": "GBP"},
+            {**option, "strike": "225"},
+            option,
+            future["con_id"],
+        ]
+
+        async def seen(wanted: set[str]) -> set[str]:
+            """What comes, until all that is wanted has."""
+            found: set[str] = set()
+            async with asyncio.timeout(20):
+                while not found >= wanted:
+                    for each in (await client.hear())["data"]:
+                        found.add(" ".join(each[name] for name in ("symbol", "exchange", "currency")))
+            return found
+
+        await ask(client, interval_ms=0, channels={"quotes": quotes})
+        left = {"AAPL SMART USD", "EUR IDEALPRO GBP"}
+        everything = left | {"AAPL NASDAQ USD", "EUR IDEALPRO USD", "ES CME USD"}
+        assert await seen(everything) == everything
+        await client.say({"action": "unsubscribe", "channels": {"quotes": [*quotes[1:3], *quotes[5:]]}})
+        while (await client.hear())["type"] != "ack":
+            pass
+        assert await seen(left) == left
+        (lines, *_) = (await served.get("/api/market/lines"))["lines"]
+        assert lines["held"] == 3, "the other option as well"
 
 
 # Clients that do not read, on real processes ----------------------------------------------------

@@ -25,8 +25,9 @@ from trademind.cli import app
 from trademind.cli.live import Board
 
 QUOTE: dict[str, Any] = {
-    "symbol": "AAPL", "bid": 150.0, "ask": 150.02, "bid_size": 100.0, "ask_size": 300.0, "last": 150.01,
-    "close": 149.0, "volume": 1_234_567.0, "stale": False, "as_of": "2026-01-30T15:30:00.250000Z",
+    "symbol": "AAPL", "con_id": 265598, "bid": 150.0, "ask": 150.02, "bid_size": 100.0, "ask_size": 300.0,
+    "last": 150.01, "close": 149.0, "volume": 1_234_567.0, "stale": False,
+    "as_of": "2026-01-30T15:30:00.250000Z",
 }  # fmt: skip
 
 
@@ -67,6 +68,13 @@ def test_what_cannot_be_followed_is_told_and_the_rest_goes_on(server: Running) -
     alone = watch(server, "NOSUCH")
     assert (alone.exit_code, alone.stdout) == (1, "")
     assert alone.stderr.startswith("contract_not_found: ")
+
+
+def test_a_number_is_a_con_id(server: Running) -> None:
+    """Of what has no symbol of its own, such as a currency; seen to fail with numbers as symbols."""
+    result = watch(server, "12087792", "7", "--count", "1")
+    assert result.stdout.split()[1] == "EUR"
+    assert result.stderr.startswith("7: contract_not_found: ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--interval", "-1"], ["AAPL", "--interval", "1001"]])
@@ -140,8 +148,8 @@ def test_a_screen_shows_a_table(server: Running, tmp_path: Path) -> None:
     assert "\x1b[" in text
 
 
-def picture(board: Board) -> str:
-    console = Console(width=110)
+def picture(board: Board, width: int = 110) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(board)
     return capture.get()
@@ -151,12 +159,32 @@ def test_what_rises_is_green_and_what_falls_red() -> None:
     board = Board()
     board.take("quotes", QUOTE)
     board.take("quotes", {**QUOTE, "last": 150.02})
-    assert board.directions == {"AAPL": "green"}
+    assert board.directions == {265598: "green"}
     board.take("quotes", {**QUOTE, "last": None})
     board.take("quotes", {**QUOTE, "last": 148.0})
-    assert board.directions == {"AAPL": "green"}, "nothing was known to fall from"
+    assert board.directions == {265598: "green"}, "nothing was known to fall from"
     board.take("quotes", {**QUOTE, "last": 147.0})
-    assert board.directions == {"AAPL": "red"}
+    assert board.directions == {265598: "red"}
+
+
+@pytest.mark.parametrize(
+    ("width", "seen"),
+    [
+        (80, {"AAPL", "150.02", "150.01", "+0.68 %", "1234567", "15:30:00", "ARCA"}),
+        (50, {"AAPL", "150.02", "150.01", "+0.68 %", "15:30:00", "ARCA"}),
+        (24, {"AAPL", "150.01", "149"}),
+    ],
+)
+def test_a_narrow_screen_shows_less_and_that_whole(width: int, seen: set[str]) -> None:
+    """Seen to fail with all columns and half of what is in them."""
+    board = Board()
+    board.take("quotes", QUOTE)
+    rows = [{"price": 150.0 - number, "size": 100.0, "market_maker": "ARCA"} for number in range(2)]
+    board.take("depth", {**QUOTE, "bids": rows, "asks": rows})
+    text = picture(board, width)
+    assert [each for each in seen if each not in text] == []
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_a_book_and_what_is_stale() -> None:
@@ -164,7 +192,7 @@ def test_a_book_and_what_is_stale() -> None:
     board = Board()
     board.take("quotes", dict(QUOTE))
     rows = [{"price": 150.0 - number, "size": 100.0, "market_maker": "ARCA"} for number in range(3)]
-    book = {"symbol": "AAPL", "bids": rows, "asks": rows[:1], "stale": False, "as_of": QUOTE["as_of"]}
+    book = {**QUOTE, "bids": rows, "asks": rows[:1]}
     board.take("depth", book)
     text = picture(board)
     assert "15:30:00" in text

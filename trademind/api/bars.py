@@ -1,18 +1,17 @@
 """Which bars a request means: from a start to an end, of which the archive knows, or a duration back from an
 end, in IB's terms, which only IB can tell.
 
-Adjusted prices IB has up to now only, and they are not kept: a start becomes a duration that covers it, and
-what is outside of the span is dropped.
+Some bars IB has up to now only, and they are not kept (see `is_up_to_now`): a start becomes a duration that
+covers it, and what is outside of the span is dropped.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import ceil
 from typing import Self
 
 from trademind.api.paging import NOT_OURS, decode, encode, moment, time_of
 from trademind.domain import Bar, BarRequest
-from trademind.domain.durations import bar_seconds
+from trademind.domain.durations import bar_seconds, covering_duration
 from trademind.errors import Invalid
 from trademind.market.bars.archive import BarPage
 from trademind.market.bars.windows import final_before
@@ -45,6 +44,7 @@ class BarWindow:
         *,
         bar_size: str,
         what_to_show: str,
+        is_up_to_now: bool,
         duration: str | None,
         start: datetime | None,
         end: datetime | None,
@@ -52,6 +52,9 @@ class BarWindow:
         now: datetime,
     ) -> Self:
         """The window of a request, or of the page that `token` stands for.
+
+        Args:
+            is_up_to_now: IB has these bars up to now only.
 
         Raises:
             Invalid: a start that is not before the end, a start and a duration, more than `MAX_BARS` at once.
@@ -72,9 +75,10 @@ class BarWindow:
             raise Invalid([("start", "must be before the end, and not in the future")])
         if start is None:
             duration = duration or "1 D"
-        elif what_to_show == "ADJUSTED_LAST":
-            days = (now - start).days + 1
-            duration = f"{days} D" if days <= 365 else f"{ceil(days / 365)} Y"
+            if is_up_to_now and end is not None:
+                raise Invalid([("end", "IB has such bars up to now only; leave it out, or give a start")])
+        elif is_up_to_now:
+            duration = covering_duration(now - start, bar_size)
         if duration is not None and _seconds(duration) > MAX_BARS * bar_seconds(bar_size):
             field = "duration" if start is None else "start"
             raise Invalid([(field, f"spans more than {MAX_BARS} bars; take a shorter time or a larger bar")])

@@ -15,7 +15,7 @@ import orjson
 from trademind.api.schemas.base import number, time
 from trademind.api.schemas.market import bar_fields, depth_fields, quote_fields
 from trademind.brokers.topics import Batch, Item
-from trademind.domain import LATEST_VALUE, Channel, Depth, LiveBar, Missed, Quote, Tick
+from trademind.domain import LATEST_VALUE, Channel, Contract, Depth, LiveBar, Missed, Quote, Tick
 
 MAX_VALUES: Final = 500
 """Values in a frame: some 200 kB of quotes."""
@@ -35,17 +35,10 @@ def _fields(value: object) -> dict[str, Any]:
         case Tick():
             return _tick_fields(value)
         case LiveBar():
-            about = {
-                "symbol": value.contract.symbol,
-                "con_id": value.contract.con_id,
-                "what_to_show": value.what_to_show,
-                "bar_size": value.bar_size,
-            }
-            return about | bar_fields(value.bar) | {"complete": value.complete}
+            about = {"what_to_show": value.what_to_show, "bar_size": value.bar_size}
+            return _named(value.contract) | about | bar_fields(value.bar) | {"complete": value.complete}
         case Missed():
-            return {
-                "symbol": value.contract.symbol,
-                "con_id": value.contract.con_id,
+            return _named(value.contract) | {
                 "reason": value.reason,
                 "count": value.count,
                 "ib_code": value.ib_code,
@@ -55,10 +48,12 @@ def _fields(value: object) -> dict[str, Any]:
             raise TypeError(f"nothing is sent of {value!r}")
 
 
+def _named(contract: Contract) -> dict[str, Any]:
+    return {"symbol": contract.symbol, "con_id": contract.con_id, "exchange": contract.exchange}
+
+
 def _tick_fields(tick: Tick) -> dict[str, Any]:
-    return {
-        "symbol": tick.contract.symbol,
-        "con_id": tick.contract.con_id,
+    return _named(tick.contract) | {
         "tick_type": tick.tick_type,
         "time": time(tick.time),
         "price": number(tick.price),

@@ -187,12 +187,11 @@ class Connection:
     async def _obey(self, stream: EventStream, command: CommandIn) -> None:
         channels = command.channels
         if command.action == "unsubscribe":
+            meant = [topic for wanted in channels.market for topic in wanted.among(self._market.topics)]
             stream.unfollow(*channels.chosen)
             async with self._flushing:
-                for wanted in channels.market:
-                    for topic in self._market.topics:
-                        if wanted.is_about(topic):
-                            self._market.unfollow(topic)
+                for topic in meant:
+                    self._market.unfollow(topic)
                 await self._acknowledge(stream, command)
             return
         if command.since is not None:
@@ -212,7 +211,8 @@ class Connection:
         try:
             await self._market.follow(wanted.subject())
         except TradeMindError as error:
-            about = {"symbol": wanted.instrument.symbol, "con_id": wanted.instrument.con_id}
+            named = wanted.named
+            about = {name: getattr(named, name) or None for name in ("symbol", "con_id", "local_symbol")}
             await self._send_error(error, identity, wanted.channel, **about)
 
     async def _acknowledge(self, stream: EventStream, command: CommandIn) -> None:

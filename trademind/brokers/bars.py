@@ -5,12 +5,14 @@ pandas and polars are loaded when they are asked for: a server needs neither.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from trademind.brokers.base import Broker
 from trademind.domain import Bar, BarRequest, ContractQuery
-from trademind.domain.durations import pieces
+from trademind.domain.durations import Piece, covering_duration, pieces
+from trademind.domain.market import is_up_to_now
 from trademind.errors import Invalid, NotInstalled
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ async def bars_of(
 ) -> Bars:
     """Bars of a stock by its symbol, or of anything: back from `end` by `duration`, or from `start` on.
 
-    A long span is asked for in pieces, one after the other, within IB's limits.
+    A long span is asked for in pieces, one after the other, within IB's limits; at once where IB has such
+    bars up to now only.
 
     Args:
         duration: In IB's terms, "2 D"; a day without `start`.
@@ -108,16 +111,12 @@ async def bars_of(
             raise Invalid([("duration", "give either a start or a duration")])
         if start.tzinfo is None:
             raise Invalid([("start", "needs a time zone, such as 2026-01-31T15:00:00Z")])
-        until = min(end or now, now)
+        parts = pieces(bar_size, start, min(end or now, now))
+        if is_up_to_now(query.sec_type, whole.of(query.sec_type).what_to_show or ""):
+            parts = (Piece(covering_duration(now - start, bar_size), now),)
         asked = [
-            BarRequest(
-                bar_size=bar_size,
-                duration=piece.duration,
-                end=None if piece.end >= now else piece.end,
-                what_to_show=what_to_show,
-                use_rth=use_rth,
-            )
-            for piece in pieces(bar_size, start, until)
+            replace(whole, duration=part.duration, end=None if part.end >= now else part.end)
+            for part in parts
         ]
     found: dict[datetime, Bar] = {}
     for request in asked:

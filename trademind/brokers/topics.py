@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 from weakref import WeakSet
 
 from trademind.domain import Channel, Contract, LiveBars, Missed, Subject
+from trademind.errors import TradeMindError
 
 MAX_KEPT: Final = 1_000
 """Bars or ticks of a topic that are kept for those who read later: of a busy instrument some ten seconds."""
@@ -58,6 +59,8 @@ class Topic:
         self.bars = bars
         """These tell it from others of the channel, see `Subject`."""
         self.version = 0
+        self.error: TradeMindError | None = None
+        """What it was refused with, where nothing comes of it."""
         self._waiting: set[asyncio.Event] = set()
 
     @property

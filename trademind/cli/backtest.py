@@ -23,8 +23,9 @@ from trademind.cli.backtest_terms import (
     terms_of,
     usage,
 )
-from trademind.cli.bars import POLL_EVERY, ask_again, moment_of
+from trademind.cli.bars import POLL_EVERY, ask_again
 from trademind.cli.client import Server, Url
+from trademind.cli.market import moment
 from trademind.cli.output import CommandFailed, Exit, Json, print_json, reporting
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def run(
                         "strategy": strategy,
                         "symbols": _needed(symbols),
                         "start": _start(start).isoformat(),
-                        "end": None if end is None else moment_of("--to", end).isoformat(),
+                        "end": None if end is None else moment("--to", end).isoformat(),
                         "bar_size": size or "1 day",
                         "parameters": parameters_of(param or ()),
                         **terms.body(),
@@ -327,11 +328,11 @@ def _needed(symbols: list[str] | None) -> list[str]:
 def _start(start: str | None) -> Any:
     if start is None:
         raise usage("--from says from when, such as 2016-01-01")
-    return moment_of("--from", start)
+    return moment("--from", start)
 
 
 def _moment(option: str, text: str | None) -> Any:
-    return None if text is None else moment_of(option, text)
+    return None if text is None else moment(option, text)
 
 
 def _write(path: Path, page: str) -> None:

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
+from trademind import domain
 from trademind.cli import market
 from trademind.cli.client import Server, Url
-from trademind.cli.market import AllHours, Currency, SecType, What
+from trademind.cli.market import AllHours, Currency, SecType, What, moment
 from trademind.cli.output import CommandFailed, Exit, Json, print_json, reporting
 from trademind.settings import load_settings
 
@@ -71,12 +72,13 @@ def download(
             "sec_type": sec_type,
             "currency": currency,
             "bar_size": size,
-            "what_to_show": _kind(what, sec_type),
             "use_rth": not all_hours,
-            "start": moment_of("--from", start).isoformat(),
+            "start": moment("--from", start).isoformat(),
         }
         if end is not None:
-            wanted["end"] = moment_of("--to", end).isoformat()
+            wanted["end"] = moment("--to", end).isoformat()
+        if what is not None:
+            wanted["what_to_show"] = what.upper()
         job = server.send("POST", JOBS, wanted)
         if not no_wait:
             try:
@@ -119,13 +121,13 @@ def export(
             sec_type=sec_type.upper(),
             currency=currency.upper(),
             bar_size=size,
-            what_to_show=_kind(what, sec_type),
+            what_to_show=what.upper() if what else domain.default_data(domain.SecType(sec_type.upper())),
             use_rth=not all_hours,
             sources=[name] if name else ["ib", f"paper {ibkr.host}:{ibkr.port}"],
         )
         journal = settings.journal.url or (settings.data_dir / "journal.db").absolute()
-        since = moment_of("--from", start)
-        until = datetime.max.replace(tzinfo=UTC) if end is None else moment_of("--to", end)
+        since = moment("--from", start)
+        until = datetime.max.replace(tzinfo=UTC) if end is None else moment("--to", end)
         made = asyncio.run(export_bars(journal, wanted, file.absolute(), since=since, until=until))
         if as_json:
             print_json({"path": str(made.path), "bars": made.rows})
@@ -183,17 +185,3 @@ def _tell(job: dict[str, Any]) -> None:
     else:
         done = f"{how['bars_stored']:,} bars stored, requests: {how['requests_done']:,}"
         typer.echo(f"{names}: {job['status']}, {done}")
-
-
-def _kind(what: str | None, sec_type: str) -> str:
-    return what.upper() if what else "MIDPOINT" if sec_type.upper() == "CASH" else "TRADES"
-
-
-def moment_of(option: str, text: str) -> datetime:
-    """A day means its beginning in UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        detail = f"{option} {text}: not a day such as 2024-01-31, nor a time such as 2024-01-31T15:00:00Z"
-        raise CommandFailed.because(Exit.USAGE, "usage", detail, retry_safe=False) from error

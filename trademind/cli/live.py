@@ -1,15 +1,16 @@
 """`trademind watch`: quotes and order books as they change, on a screen or line by line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,8 @@ from trademind.cli.watch import Frame, market_frames
 
 LEVELS: Final = 10
 """Rows of an order book on the screen."""
+WIDEST: Final = 500
+"""Characters in which every table finds room, to see how many it needs."""
 PER_SECOND: Final = 10
 """Pictures of the screen: no eye follows more."""
 
@@ -27,7 +30,9 @@ Data = dict[str, Any]
 
 
 def watch(
-    symbols: Annotated[list[str] | None, typer.Argument(help="One or more, such as AAPL MSFT.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="One or more, such as AAPL MSFT. A number is a con id.")
+    ] = None,
     depth: Annotated[
         list[str] | None, typer.Option(help="Show the order book of this one, too; may be given again.")
     ] = None,
@@ -41,7 +46,7 @@ def watch(
 ) -> None:
     """Show quotes and order books as they change; Ctrl-C ends it. --json prints each in a line of its own."""
     with reporting(as_json), Server(url) as server:
-        channels = {"quotes": symbols or [], "depth": depth or []}
+        channels = {"quotes": [*map(_named, symbols or [])], "depth": [*map(_named, depth or [])]}
         if not any(channels.values()):
             raise CommandFailed.because(Exit.USAGE, "usage", "name a symbol, or one with --depth")
         console = Console(markup=False, emoji=False, highlight=False)
@@ -59,6 +64,11 @@ def watch(
                     print_json(data, in_one_line=True)
                 elif not is_screen:
                     typer.echo(_line(channel, data))
+
+
+def _named(text: str) -> str | int:
+    """An instrument as the stream takes it."""
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _values(heard: Iterator[Frame], board: "Board", wanted: int) -> Iterator[tuple[str, Data]]:
@@ -81,32 +91,34 @@ def _values(heard: Iterator[Frame], board: "Board", wanted: int) -> Iterator[tup
             case {"type": "error", "data": {"retry_safe": True} as data}:
                 board.note = f"{data['code']}: {data['detail']}"
             case {"type": "error", "data": data}:
-                refused.add(json.dumps([frame.get("channel"), data.get("symbol")]))
-                if len(refused) >= wanted or "symbol" not in data:
+                name = data.get("symbol") or data.get("con_id")
+                refused.add(json.dumps([frame.get("channel"), name]))
+                if len(refused) >= wanted or name is None:
                     raise CommandFailed(Exit.FAILED, data)
-                typer.echo(f"{data['symbol']}: {data['code']}: {data['detail']}", err=True)
+                typer.echo(f"{name}: {data['code']}: {data['detail']}", err=True)
 
 
 @dataclass
 class Board:
     """What is on the screen."""
 
-    quotes: dict[str, Data] = field(default_factory=dict)
-    books: dict[str, Data] = field(default_factory=dict)
-    directions: dict[str, str] = field(default_factory=dict)
-    """Of each symbol, the colour of its last change."""
+    quotes: dict[int, Data] = field(default_factory=dict)
+    """By con id: symbols may be the same."""
+    books: dict[int, Data] = field(default_factory=dict)
+    directions: dict[int, str] = field(default_factory=dict)
+    """Of each quote, the colour of its last change."""
     note: str = ""
 
     def take(self, channel: str, data: Data) -> None:
         """A quote or a book has come."""
-        symbol = data["symbol"]
+        con_id = data["con_id"]
         if channel == "depth":
-            self.books[symbol] = data
+            self.books[con_id] = data
             return
-        before, now = self.quotes.get(symbol, data)["last"], data["last"]
+        before, now = self.quotes.get(con_id, data)["last"], data["last"]
         if None not in (before, now) and before != now:
-            self.directions[symbol] = "green" if now > before else "red"
-        self.quotes[symbol] = data
+            self.directions[con_id] = "green" if now > before else "red"
+        self.quotes[con_id] = data
 
     def away(self, reason: str) -> None:
         """The server is not there: nothing of it is up to date."""
@@ -114,51 +126,87 @@ class Board:
         for data in (*self.quotes.values(), *self.books.values()):
             data["stale"] = True
 
-    def __rich__(self) -> RenderableType:
-        parts: list[RenderableType] = [self._quotes()] if self.quotes else []
-        parts += [_book(book) for book in self.books.values()]
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.quotes:
+            yield _fitting(console, options, self._quotes, _QUOTES_LESS)
+        for book in self.books.values():
+            yield _fitting(console, options, partial(_book, book), _BOOK_LESS)
         if self.note:
-            parts.append(Text(self.note, style="yellow"))
-        return Group(*parts)
+            yield Text(self.note, style="yellow")
 
-    def _quotes(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("symbol")
-        for name in ("bid size", "bid", "ask", "ask size", "last", "change", "volume"):
-            table.add_column(name, justify="right")
-        table.add_column("as of")
-        for symbol, quote in self.quotes.items():
-            last = Text(_number(quote["last"]), style=self.directions.get(symbol, ""))
-            cells = [
-                Text(symbol, style="bold"),
-                *(Text(_number(quote[name])) for name in ("bid_size", "bid", "ask", "ask_size")),
-                last,
-                _change(quote),
-                Text(_number(quote["volume"])),
-                Text("stale" if quote["stale"] else _clock(quote["as_of"])),
-            ]
-            table.add_row(*cells, style="dim" if quote["stale"] else "")
+    def _quotes(self, without: Collection[str]) -> Table:
+        rows = [_quote_cells(quote, self.directions.get(con_id, "")) for con_id, quote in self.quotes.items()]
+        table = _table(name for name in rows[0] if name.strip() not in without)
+        for quote, cells in zip(self.quotes.values(), rows, strict=True):
+            shown = [cell for name, cell in cells.items() if name.strip() not in without]
+            table.add_row(*shown, style="dim" if quote["stale"] else "")
         return table
 
 
-def _book(book: Data) -> Table:
-    title = f"{book['symbol']}{' (stale)' if book['stale'] else ''}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for name in ("at", "size", "bid", "ask", "size", "at"):
-        table.add_column(name, justify="left" if name == "at" else "right")
+_QUOTES_LESS: Final = ("size", "volume", "change", "as of", "ask", "bid")
+_BOOK_LESS: Final = ("at", "size")
+"""The columns that are left out of a narrow screen, one after the other."""
+
+
+def _fitting(
+    console: Console,
+    options: ConsoleOptions,
+    made: Callable[[Collection[str]], Table],
+    less: Sequence[str],
+) -> Table:
+    """As much of a table as the screen is wide enough for."""
+    for number in range(len(less) + 1):
+        table = made(less[:number])
+        if console.measure(table, options=options.update(width=WIDEST)).maximum <= options.max_width:
+            break
+    return table
+
+
+def _table(names: Iterable[str], title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title)
+    table.title_justify = "left"
+    for name in names:
+        table.add_column(
+            name.strip(), justify="left" if name in ("symbol", "at", " at") else "right", no_wrap=True
+        )
+    return table
+
+
+def _quote_cells(quote: Data, direction: str) -> dict[str, Text]:
+    """By the names of their columns, of which one comes twice."""
+    return {
+        "symbol": Text(quote["symbol"], style="bold"),
+        "size": Text(_number(quote["bid_size"])),
+        "bid": Text(_number(quote["bid"])),
+        "ask": Text(_number(quote["ask"])),
+        " size": Text(_number(quote["ask_size"])),
+        "last": Text(_number(quote["last"]), style=direction),
+        "change": _change(quote),
+        "volume": Text(_number(quote["volume"])),
+        "as of": Text("stale" if quote["stale"] else _clock(quote["as_of"])),
+    }
+
+
+def _book(book: Data, without: Collection[str]) -> Table:
+    names = ("at", "size", "bid", "ask", " size", " at")
+    table = _table(
+        (name for name in names if name.strip() not in without),
+        title=f"{book['symbol']}{' (stale)' if book['stale'] else ''}",
+    )
     bids, asks = book["bids"][:LEVELS], book["asks"][:LEVELS]
     for number in range(max(len(bids), len(asks))):
         bid = bids[number] if number < len(bids) else {}
         ask = asks[number] if number < len(asks) else {}
-        table.add_row(
-            bid.get("market_maker", ""),
-            _number(bid.get("size"), ""),
+        cells = (
+            Text(bid.get("market_maker", "")),
+            Text(_number(bid.get("size"), "")),
             Text(_number(bid.get("price"), ""), style="green"),
             Text(_number(ask.get("price"), ""), style="red"),
-            _number(ask.get("size"), ""),
-            ask.get("market_maker", ""),
-            style="dim" if book["stale"] else "",
+            Text(_number(ask.get("size"), "")),
+            Text(ask.get("market_maker", "")),
         )
+        shown = [cell for name, cell in zip(names, cells, strict=True) if name.strip() not in without]
+        table.add_row(*shown, style="dim" if book["stale"] else "")
     return table
 
 

@@ -1,5 +1,6 @@
 """`trademind quote` and `trademind bars`."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -72,7 +73,7 @@ def bars(
     symbol: Annotated[str, typer.Argument(help="Such as AAPL.")],
     size: Annotated[str, typer.Option(help="Of one bar, in IB's spelling: '5 mins', '1 hour'.")] = "1 hour",
     duration: Annotated[str | None, typer.Option(help="Back from the end: '2 D', '1 W'.")] = None,
-    start: Annotated[str | None, typer.Option(help="From when, such as 2026-01-30T14:30:00Z.")] = None,
+    start: Annotated[str | None, typer.Option(help="From when: 2026-01-30, or a time with its zone.")] = None,
     end: Annotated[str | None, typer.Option(help="Until when; now if left out.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the oldest first.")] = 500,
     sec_type: SecType = "STK",
@@ -109,8 +110,8 @@ def bars(
             symbol=symbol,
             bar_size=size,
             duration=duration,
-            start=start,
-            end=end,
+            start=None if start is None else moment("--start", start).isoformat(),
+            end=None if end is None else moment("--end", end).isoformat(),
             limit=limit,
             sec_type=sec_type,
             exchange=exchange,
@@ -141,6 +142,16 @@ def bars(
         print_table(columns, rows, title=f"{found['symbol']} {found['bar_size']}")
         if found["next_page_token"] is not None:
             typer.echo("there are more; take a shorter time, or --limit 500", err=True)
+
+
+def moment(option: str, text: str) -> datetime:
+    """A day means its beginning in UTC."""
+    try:
+        when = datetime.fromisoformat(text)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        detail = f"{option} {text}: not a day such as 2024-01-31, nor a time such as 2024-01-31T15:00:00Z"
+        raise CommandFailed.because(Exit.USAGE, "usage", detail, retry_safe=False) from error
 
 
 def _count(value: float | None) -> str | None:

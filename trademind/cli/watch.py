@@ -20,8 +20,8 @@ from trademind.aio import Backoff
 from trademind.cli.output import CommandFailed, Exit
 
 Frame = dict[str, Any]
-Channels = Mapping[str, Sequence[str | dict[str, Any]]]
-"""What is followed of each channel: symbols, or what an instrument is asked for with."""
+Channels = Mapping[str, Sequence[str | int | dict[str, Any]]]
+"""What is followed of each channel: symbols, con ids, or what an instrument is asked for with."""
 
 SILENCE: Final = 30.0
 """Seconds without a frame after which the server counts as gone; it sends a heartbeat every ten."""

@@ -133,12 +133,28 @@ class ContractQuery:
         """What to call it in messages."""
         return str(self.con_id or self.symbol or self.local_symbol or self.isin)
 
+    def is_about(self, contract: Contract) -> bool:
+        """Does all that is said here hold of `contract`? It does not say its own ISIN."""
+        if self.con_id is not None:
+            return self.con_id == contract.con_id and self.exchange in ("", contract.exchange)
+        return (
+            self.sec_type is contract.sec_type
+            and self.strike in (None, contract.strike)
+            and contract.last_trade_date.startswith(self.last_trade_date)
+            and all(getattr(self, field).upper() in ("", getattr(contract, field)) for field in _TERMS)
+        )
+
 
 MAX_STRIKE = Decimal(10**9)
 _TEXTS = (
     "symbol", "exchange", "currency", "primary_exchange", "local_symbol", "isin", "last_trade_date", "right",
     "multiplier", "trading_class",
 )  # fmt: skip
+_TERMS = (
+    "symbol", "exchange", "currency", "primary_exchange", "local_symbol", "right", "multiplier",
+    "trading_class",
+)  # fmt: skip
+"""What of a query is to be found in its contract as it is."""
 _EXPIRY = re.compile(r"\d{6}(\d{2})?", re.ASCII)
 _ISIN = re.compile(r"\s*[A-Za-z]{2}[A-Za-z0-9]{9}\d\s*", re.ASCII)
 _RIGHTS = {"": "", "C": "C", "CALL": "C", "P": "P", "PUT": "P"}

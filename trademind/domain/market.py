@@ -214,6 +214,13 @@ DIVIDEND_ADJUSTED = frozenset({"ADJUSTED_LAST"})
 """What IB adjusts, by its documentation of historical data types: TRADES for splits, ADJUSTED_LAST for splits
 and dividends. Of the other kinds it says nothing."""
 
+
+def is_up_to_now(sec_type: SecType, what_to_show: str) -> bool:
+    """Does IB have such bars up to now only (errors 321 and 10339 otherwise)? Their past is another one after
+    the next dividend, or when the next contract is in front, so none of it can be kept."""
+    return what_to_show == "ADJUSTED_LAST" or sec_type is SecType.CONTINUOUS_FUTURE
+
+
 LIVE_WHAT_TO_SHOW = ("TRADES", "AGGTRADES", "MIDPOINT", "BID", "ASK")
 """The kinds of data of which bars can be followed."""
 

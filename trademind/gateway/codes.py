@@ -85,6 +85,8 @@ INVALID_DATE_TEXT: Final = (
     "yyyymmdd and xx/xxxx are optional. E.g.: 20031126 15:59:00 US/Eastern"
 )
 INVALID_END_TIME: Final = 10314
+NO_END_TIME: Final = 10339
+NO_END_TIME_TEXT: Final = "Setting end date/time for continuous future security type is not allowed."
 EXPECTED_WHAT_TO_SHOW: Final = 10299
 IMPLIED_TIME_ZONE: Final = 2174
 IMPLIED_TIME_ZONE_TEXT: Final = (

@@ -98,7 +98,7 @@ class Hub:
         """The first value of a subject that is enough, or what there is after `within` seconds.
 
         It is followed meanwhile, by a line of its own where nobody else follows it. Raises as
-        `MarketSource.hold`.
+        `MarketSource.hold`, and what IB refuses it with.
         """
         async with self._broker.market(subject) as stream:
             value: Any = None
@@ -109,6 +109,9 @@ class Hub:
                             value = item.value
                             if is_enough(value):
                                 return value
+                        for topic in stream.topics:
+                            if topic.error is not None:
+                                raise topic.error
                         await stream.changed()
             except TimeoutError:
                 pass

@@ -11,6 +11,7 @@ from trademind.api.paging import Limit, PageToken
 from trademind.api.schemas.base import time
 from trademind.api.schemas.instruments import OneInstrument, QuoteFilter
 from trademind.api.schemas.market import (
+    SHOWN,
     AdjustedOut,
     AllLinesOut,
     BarOut,
@@ -23,12 +24,9 @@ from trademind.api.schemas.market import (
 )
 from trademind.api.schemas.problem import problems
 from trademind.domain import Channel, ContractQuery, Depth, Subject, default_data
-from trademind.domain.market import WHAT_TO_SHOW
+from trademind.domain.market import is_up_to_now
 
 router = APIRouter(prefix="/api/market", tags=["market"])
-
-SHOWN = f"One of {', '.join(WHAT_TO_SHOW)}; if left out, trades, or the midpoint where there are none."
-
 
 DEPTH_WAIT = 3.0
 """Seconds in which a book that is asked for has to come: IB sends the first rows within one."""
@@ -61,9 +59,10 @@ async def quotes(broker: BrokerDep, wanted: Annotated[QuoteFilter, Query()]) -> 
 
 @router.get("/depth/{con_id}", responses=problems(404, 422, 429, 502, 503, 504))
 async def depth(hub: HubDep, con_id: Annotated[int, Path(ge=1, lt=2**31)]) -> DepthOut:
-    """The order book of one instrument as it is now. One that nobody follows is subscribed to for the answer;
-    what has not come within three seconds is not in it."""
-    subject = Subject(channel=Channel.DEPTH, query=ContractQuery(con_id=con_id, exchange="SMART"))
+    """The order book of one instrument as it is now: of several exchanges together where IB routes it by
+    itself. One that nobody follows is subscribed to for the answer; what has not come within three seconds is
+    not in it, and what IB refuses is an error at once."""
+    subject = Subject(channel=Channel.DEPTH, query=ContractQuery(con_id=con_id))
     return DepthOut.of(await hub.first(subject, _has_come, within=DEPTH_WAIT))
 
 
@@ -95,6 +94,7 @@ async def bars(broker: BrokerDep, archive: ArchiveDep, wanted: Annotated[BarFilt
     window = BarWindow.asked(
         bar_size=wanted.bar_size,
         what_to_show=what,
+        is_up_to_now=is_up_to_now(contract.sec_type, what),
         duration=wanted.duration,
         start=wanted.start,
         end=wanted.end,

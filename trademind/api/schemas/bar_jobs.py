@@ -4,10 +4,9 @@ from typing import Self
 
 from pydantic import ConfigDict, Field
 
-from trademind.api.schemas.base import In, Moment, Out, Time, time, time_or_none
-from trademind.api.schemas.market import AdjustedOut
+from trademind.api.schemas.base import EXCHANGE, In, Moment, Out, Time, time, time_or_none
+from trademind.api.schemas.market import SHOWN, AdjustedOut
 from trademind.domain import SecType
-from trademind.domain.market import WHAT_TO_SHOW
 from trademind.market.bars.downloads import MAX_SYMBOLS, BarJob, Download, JobStatus
 
 
@@ -22,10 +21,10 @@ class BarJobIn(In):
 
     symbols: list[str] = Field(min_length=1, max_length=MAX_SYMBOLS)
     sec_type: SecType = SecType.STOCK
-    exchange: str = Field(default="", description="SMART for stocks and IDEALPRO for currencies if empty.")
+    exchange: str = Field(default="", description=EXCHANGE)
     currency: str = "USD"
     bar_size: str = Field(default="1 hour", description="In IB's spelling: '5 mins', '1 hour', '1 day'.")
-    what_to_show: str = Field(default="TRADES", description=f"One of {', '.join(WHAT_TO_SHOW)}.")
+    what_to_show: str | None = Field(default=None, description=SHOWN)
     use_rth: bool = Field(default=True, description="Regular trading hours only.")
     start: Moment = Field(description="Bars that begin at or after it.")
     end: Moment | None = Field(default=None, description="Bars that begin before it; now if left out.")
@@ -35,10 +34,10 @@ class BarJobIn(In):
         return Download(
             symbols=tuple(self.symbols),
             sec_type=self.sec_type,
-            exchange=self.exchange or ("IDEALPRO" if self.sec_type is SecType.CASH else "SMART"),
+            exchange=self.exchange,
             currency=self.currency,
             bar_size=self.bar_size,
-            what_to_show=self.what_to_show,
+            what_to_show=self.what_to_show or "",
             use_rth=self.use_rth,
             start=self.start,
             end=self.end,

@@ -7,7 +7,10 @@ from pydantic import ConfigDict, Field
 from trademind.api.schemas.base import Out, Time, number, time
 from trademind.api.schemas.notices import NoticeOut, notice_fields
 from trademind.domain import Bar, Channel, DataType, Depth, DepthLevel, Greeks, Quote, SecType
-from trademind.domain.market import DIVIDEND_ADJUSTED, SPLIT_ADJUSTED
+from trademind.domain.market import DIVIDEND_ADJUSTED, SPLIT_ADJUSTED, WHAT_TO_SHOW
+
+SHOWN = f"One of {', '.join(WHAT_TO_SHOW)}; if left out, trades, or the midpoint where there are none."
+"""What is said of `what_to_show`."""
 
 
 class GreeksOut(Out):
@@ -29,6 +32,7 @@ class QuoteOut(Out):
     symbol: str
     con_id: int
     sec_type: SecType
+    exchange: str
     currency: str
     bid: float | None
     ask: float | None
@@ -69,6 +73,7 @@ class DepthOut(Out):
 
     symbol: str
     con_id: int
+    exchange: str
     bids: list[DepthLevelOut] = Field(description="The best first.")
     asks: list[DepthLevelOut] = Field(description="The best first.")
     is_smart: bool = Field(description="Of several exchanges together.")
@@ -105,6 +110,7 @@ def quote_fields(quote: Quote) -> dict[str, Any]:
         "symbol": contract.symbol,
         "con_id": contract.con_id,
         "sec_type": contract.sec_type,
+        "exchange": contract.exchange,
         "currency": contract.currency,
         "bid": bid,
         "ask": ask,
@@ -136,6 +142,7 @@ def depth_fields(depth: Depth) -> dict[str, Any]:
     return {
         "symbol": depth.contract.symbol,
         "con_id": depth.contract.con_id,
+        "exchange": depth.contract.exchange,
         "bids": [_level(level) for level in depth.bids],
         "asks": [_level(level) for level in depth.asks],
         "is_smart": depth.is_smart,

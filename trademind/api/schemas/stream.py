@@ -3,13 +3,14 @@
 Those of market data are put together in `market_frames`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trademind.api.schemas.base import In, Out, Time, time, time_or_none
+from trademind.api.schemas.instruments import OneInstrument
 from trademind.api.schemas.notices import NoticeOut
 from trademind.api.schemas.orders import ExecutionOut, OrderOut
 from trademind.api.schemas.portfolio import AccountOut
@@ -18,15 +19,12 @@ from trademind.brokers.topics import Topic
 from trademind.domain import (
     Account,
     Channel,
-    Contract,
-    ContractQuery,
     Event,
     Execution,
     Gap,
     LiveBars,
     Order,
     Resumed,
-    SecType,
     SessionInfo,
     SessionState,
     Subject,
@@ -39,32 +37,25 @@ MAX_SYMBOLS = 100
 """In one request; IB has no more lines to give."""
 
 
-Symbol = Annotated[str, Field(min_length=1, max_length=40)]
 ConId = Annotated[int, Field(ge=1, lt=2**31)]
 
 
-class InstrumentIn(In):
-    symbol: Symbol | None = None
+class InstrumentIn(OneInstrument):
+    """As in the REST routes. A text alone is a symbol, a number a con id."""
+
+    symbol: Annotated[str, Field(max_length=40)] = ""
     con_id: ConId | None = None
-    sec_type: SecType = SecType.STOCK
-    exchange: str = ""
-    currency: str = "USD"
 
-    def is_about(self, contract: Contract) -> bool:
-        """Does it mean `contract`? By its con id, or its symbol and type."""
-        if self.con_id is not None:
-            return contract.con_id == self.con_id
-        symbol = (self.symbol or "").strip().upper()
-        return (contract.symbol, contract.sec_type) == (symbol, self.sec_type)
-
-    def query(self) -> ContractQuery:
-        return ContractQuery(
-            symbol=self.symbol or "",
-            con_id=self.con_id,
-            sec_type=self.sec_type,
-            exchange=self.exchange,
-            currency=self.currency,
-        )
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_name_alone(cls, given: object) -> object:
+        match given:
+            case str():
+                return {"symbol": given}
+            case int() if not isinstance(given, bool):
+                return {"con_id": given}
+            case _:
+                return given
 
 
 class BarsIn(InstrumentIn):
@@ -95,26 +86,29 @@ class Wanted:
     """One kind of data of one instrument, as a client has named it."""
 
     channel: Channel
-    instrument: InstrumentIn
+    named: InstrumentIn
     variant: str | None = None
 
     def subject(self) -> Subject:
         """Raises `Invalid`."""
         return Subject(
             channel=self.channel,
-            query=self.instrument.query(),
+            query=self.named.instrument,
             variant=self.variant or "",
-            bars=self.instrument.which() if isinstance(self.instrument, BarsIn) else None,
+            bars=self.named.which() if isinstance(self.named, BarsIn) else None,
         )
 
-    def is_about(self, topic: Topic) -> bool:
-        """Does it mean what `topic` is of? Without a variant it means all there are."""
-        return (
-            topic.channel is self.channel
+    def among(self, topics: Iterable[Topic]) -> list[Topic]:
+        """Those that it means. Without a variant it means all there are. Raises `Invalid`."""
+        query = self.named.instrument
+        return [
+            topic
+            for topic in topics
+            if topic.channel is self.channel
             and self.variant in (None, topic.variant)
-            and (not isinstance(self.instrument, BarsIn) or self.instrument.are(topic.bars))
-            and self.instrument.is_about(topic.contract)
-        )
+            and (not isinstance(self.named, BarsIn) or self.named.are(topic.bars))
+            and query.is_about(topic.contract)
+        ]
 
 
 class ChannelsIn(In):
@@ -123,10 +117,10 @@ class ChannelsIn(In):
     account: bool = False
     session: bool = False
     signals: bool = False
-    quotes: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
-    depth: list[Symbol | ConId | InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
-    bars: list[Symbol | ConId | BarsIn] = Field(default=[], max_length=MAX_SYMBOLS)
-    ticks: list[Symbol | ConId | TicksIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    quotes: list[InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    depth: list[InstrumentIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    bars: list[BarsIn] = Field(default=[], max_length=MAX_SYMBOLS)
+    ticks: list[TicksIn] = Field(default=[], max_length=MAX_SYMBOLS)
 
     @property
     def chosen(self) -> tuple[Channel, ...]:
@@ -137,25 +131,11 @@ class ChannelsIn(In):
     def market(self) -> list[Wanted]:
         """What of the market data."""
         return [
-            *(_wanted(Channel.QUOTES, each) for each in self.quotes),
-            *(_wanted(Channel.DEPTH, each) for each in self.depth),
-            *(_wanted(Channel.BARS, each) for each in self.bars),
-            *(_wanted(Channel.TICKS, each) for each in self.ticks),
+            *(Wanted(Channel.QUOTES, each) for each in self.quotes),
+            *(Wanted(Channel.DEPTH, each) for each in self.depth),
+            *(Wanted(Channel.BARS, each, each.what_to_show) for each in self.bars),
+            *(Wanted(Channel.TICKS, each, each.tick_type) for each in self.ticks),
         ]
-
-
-def _wanted(channel: Channel, named: str | int | InstrumentIn) -> Wanted:
-    match named:
-        case str():
-            return Wanted(channel, InstrumentIn(symbol=named))
-        case int():
-            return Wanted(channel, InstrumentIn(con_id=named))
-        case BarsIn():
-            return Wanted(channel, named, named.what_to_show)
-        case TicksIn():
-            return Wanted(channel, named, named.tick_type)
-        case _:
-            return Wanted(channel, named)
 
 
 class CommandIn(In):

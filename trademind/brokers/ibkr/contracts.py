@@ -218,8 +218,9 @@ class Contracts:
 
     def _only_one(self, query: ContractQuery, found: tuple[ContractDetails, ...]) -> ContractDetails:
         if not found:
+            what = f"{query.sec_type} contract {query.name} in {query.currency}"
             raise ContractNotFound(
-                f"IB knows no {query.sec_type} contract {query.name} in {query.currency}",
+                f"IB knows no {what if query.con_id is None else f'contract of con id {query.con_id}'}",
                 ib_code=NO_SECURITY_DEFINITION,
             )
         if len(found) > 1:

@@ -35,7 +35,7 @@ class DepthLine(LatestLine):
 
     @property
     def what(self) -> str:
-        return f"market depth of {self.contract.symbol}"
+        return f"market depth of {self.name}"
 
     @property
     def _is_smart(self) -> bool:

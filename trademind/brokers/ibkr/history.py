@@ -26,7 +26,7 @@ from trademind.brokers.ibkr.history_pacing import (
 )
 from trademind.brokers.ibkr.pacing import too_many
 from trademind.brokers.ibkr.session import Session
-from trademind.domain import Bar, BarRequest, Contract
+from trademind.domain import Bar, BarRequest, Contract, SecType
 from trademind.errors import PacingViolation, Refused, TradeMindError
 
 IN_FLIGHT: Final = 48
@@ -45,8 +45,8 @@ SINCE_EPOCH: Final = 2
 NO_DATA: Final = "query returned no data"
 """What IB says, with code 162, where it has no bars."""
 
-_Key = tuple[int, str, BarRequest]
-_HeadKey = tuple[int, str, str, bool]
+_Key = tuple[int, SecType, str, BarRequest]
+_HeadKey = tuple[int, SecType, str, str, bool]
 _Bars = tuple[Bar, ...]
 
 
@@ -98,7 +98,7 @@ class History:
         """
         if request.end is not None:  # on the wire it has seconds only, by which IB knows the same request
             request = replace(request, end=request.end.replace(microsecond=0))
-        key = (contract.con_id, contract.exchange, request)
+        key = (contract.con_id, contract.sec_type, contract.exchange, request)
         answered_at, bars = self._answers.get(key, (float("-inf"), ()))
         if asyncio.get_running_loop().time() - answered_at < FRESH_FOR:
             return bars
@@ -127,7 +127,7 @@ class History:
         Raises:
             PacingViolation, Refused, Unavailable, NoAnswer.
         """
-        key = (contract.con_id, contract.exchange, what_to_show, use_rth)
+        key = (contract.con_id, contract.sec_type, contract.exchange, what_to_show, use_rth)
         told_at, first = self._known_heads.get(key, (float("-inf"), None))
         if first is not None and asyncio.get_running_loop().time() - told_at < HEAD_GOOD_FOR:
             return first
@@ -136,7 +136,7 @@ class History:
         )
 
     async def _ask_head(self, key: _HeadKey, contract: Contract) -> datetime:
-        what, (_, exchange, what_to_show, use_rth) = f"beginning of the history of {contract.symbol}", key
+        what, (*_, exchange, what_to_show, use_rth) = f"beginning of the history of {contract.symbol}", key
         subject = (contract.con_id, exchange, what_to_show)
         limited = Wanted(key, subject, weight_of(what_to_show)) if self._is_paced else None
         async with self._its_turn(what, limited):

@@ -18,19 +18,19 @@ from trademind.brokers.ibkr.line_pacing import Pace, Unlimited
 from trademind.brokers.ibkr.pacing import Turn
 from trademind.brokers.ibkr.session import Session
 from trademind.brokers.topics import LatestTopic, SequenceTopic, Topic
-from trademind.domain import Channel, Contract, LiveBars, Missed, Notice
+from trademind.domain import Channel, Contract, LiveBars, Missed, Notice, SecType
 from trademind.errors import TradeMindError
 
 MAX_NOTICES: Final = 5
 """Notices kept for each line."""
 
-Key = tuple[Channel, int, str, str, LiveBars | None]
-"""Channel, con id, exchange, variant and which bars: what makes it the same line."""
+Key = tuple[Channel, int, SecType, str, str, LiveBars | None]
+"""Channel, con id, type, exchange, variant and which bars: what makes it the same line. A continuous future
+has the con id of the contract that is in front."""
 
 
-def key_of(topic: Topic) -> Key:
-    contract = topic.contract
-    return (topic.channel, contract.con_id, contract.exchange, topic.variant, topic.bars)
+def key_of(channel: Channel, contract: Contract, variant: str, bars: LiveBars | None) -> Key:
+    return (channel, contract.con_id, contract.sec_type, contract.exchange, variant, bars)
 
 
 @dataclass(slots=True, eq=False)
@@ -68,8 +68,6 @@ class Line(ABC):
         """When something came of the present subscription; None before."""
         self.attempt = 0
         """How often it was asked for before without anything coming."""
-        self.error: TradeMindError | None = None
-        """What IB refused it with."""
         self.is_cut_off = True
         """Whether the session as a whole cannot be vouched for."""
         self.is_in_doubt = False
@@ -80,6 +78,20 @@ class Line(ABC):
     @property
     def contract(self) -> Contract:
         return self.topic.contract
+
+    @property
+    def name(self) -> str:
+        """The instrument's own: all options on a share have its symbol."""
+        return self.contract.local_symbol or self.contract.symbol
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.topic.channel, self.topic.contract, self.topic.variant, self.topic.bars)
+
+    @property
+    def error(self) -> TradeMindError | None:
+        """What IB refused it with."""
+        return self.topic.error
 
     @property
     def is_used(self) -> bool:
@@ -98,7 +110,7 @@ class Line(ABC):
 
     def begin(self, session: Session, req_id: int) -> None:
         """It is about to be asked for: what is known of it is of before."""
-        self.as_of = self.error = None
+        self.as_of = self.topic.error = None
 
     @abstractmethod
     def send(self, client: Client, req_id: int) -> None: ...
@@ -116,7 +128,7 @@ class Line(ABC):
         """Something has come."""
         self.as_of = now
         self.is_in_doubt = False
-        self.error = None
+        self.topic.error = None
         if self.timer is not None:
             self.stop_timer()
 
@@ -145,7 +157,7 @@ class Line(ABC):
     @abstractmethod
     def refused(self, error: TradeMindError, notice: Notice) -> None:
         """IB serves it no more."""
-        self.error = error
+        self.topic.error = error
 
 
 class LatestLine(Line):

@@ -101,6 +101,11 @@ class Listener(Wrapper):
         self._on_error = on_error
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
+        # ib_async hands ticks on when it has read all that came with them. Those that came before an error
+        # must not look like the end of it.
+        if self.pendingTickers:
+            self.ib.pendingTickersEvent.emit(self.pendingTickers)
+            self.pendingTickers = set()
         self._on_error(reqId, errorCode, errorString)
 
     def openOrder(
@@ -175,6 +180,10 @@ class Listener(Wrapper):
 
     def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
         self._sink.on_pnl(reqId, dailyPnL, unrealizedPnL, realizedPnL)
+
+    def scannerDataEnd(self, reqId: int) -> None:
+        # ib_async tells a list of its own, which a scan that is asked for once does not have.
+        self._endReq(reqId)  # type: ignore[no-untyped-call]
 
     # The market: what crosses the end of its line ib_async takes for an error; it files ticks one by one
     # under the time at which they came, and keeps books that IB has reset.

@@ -26,7 +26,7 @@ class LiveBarLine(SequenceLine):
 
     @property
     def what(self) -> str:
-        return f"5-second bars of {self.contract.symbol} ({self.topic.variant})"
+        return f"5-second bars of {self.name} ({self.topic.variant})"
 
     def send(self, client: Client, req_id: int) -> None:
         contract, use_rth = convert.to_ib_reference(self.contract), self._use_rth

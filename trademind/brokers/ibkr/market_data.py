@@ -117,7 +117,7 @@ class MarketData:
                 assert isinstance(line, QuoteLine)
                 line.waiting += 1
                 lines.append(line)
-            await self._first_quotes([line for line in lines if not line.filled.is_set()])
+            await self._first_quotes([line for line in lines if line.is_awaited])
         finally:
             for line in lines:
                 line.waiting -= 1
@@ -128,7 +128,7 @@ class MarketData:
         return tuple(line.read() for line in lines)
 
     async def _first_quotes(self, lines: Sequence[QuoteLine]) -> None:
-        if not lines or all(line.is_incomplete for line in lines):
+        if not lines:
             return
         try:
             async with asyncio.timeout(QUOTE_WAIT):
@@ -147,7 +147,7 @@ class MarketData:
 
     def release(self, topic: Topic, holder: object) -> None:
         """As `MarketSource.release`."""
-        line = self._lines.get(key_of(topic))
+        line = self._lines.get(key_of(topic.channel, topic.contract, topic.variant, topic.bars))
         if line is not None and line.topic is topic:
             line.holders.discard(holder)
             self._left(line)
@@ -166,11 +166,11 @@ class MarketData:
     ) -> Line:
         """The line, which is asked for if it is not there, or was refused before."""
         session = self._session()
-        key = (channel, contract.con_id, contract.exchange, variant, bars)
+        key = key_of(channel, contract, variant, bars)
         line = self._lines.get(key)
         if line is None:
             line = self._new(channel, contract, variant, bars)
-            line.is_cut_off = self._is_stale
+            line.is_cut_off, line.is_in_doubt = self._is_stale, bool(self._broken_farms)
             wait = line.pace.wait(asyncio.get_running_loop().time())
             if wait > session.options.request_timeout:
                 raise too_many(line.what, 0, wait)
@@ -204,13 +204,13 @@ class MarketData:
 
     def _left(self, line: Line) -> None:
         """Somebody uses it no longer: where nobody does, it is kept for a while, unless it is of no use."""
-        if line.is_used or self._lines.get(key := key_of(line.topic)) is not line:
+        if line.is_used or self._lines.get(line.key) is not line:
             return
         if line.error is not None:
             self._drop(line)
             return
         line.used_at = asyncio.get_running_loop().time()
-        self._lines.move_to_end(key)
+        self._lines.move_to_end(line.key)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(GRACE, self._sweep)
 
@@ -226,7 +226,7 @@ class MarketData:
             self._drop(line)
 
     def _drop(self, line: Line) -> None:
-        del self._lines[key_of(line.topic)]
+        del self._lines[line.key]
         self._unsubscribe(line)
 
     # Subscriptions -----------------------------------------------------------------------------
@@ -254,7 +254,9 @@ class MarketData:
     def _unsubscribe(self, line: Line, *, is_lost: bool = False) -> None:
         """Let ib_async forget it, and IB as well unless it has lost or refused it.
 
-        Its request id may be another line's by now: each connection counts from where IB tells it to.
+        One that was served before it was refused is cancelled, too: IB may go on with it, and wants it to be
+        before it begins it anew (10225). Its request id may be another line's by now: each connection counts
+        from where IB tells it to.
         """
         line.stop_timer()
         subscription, line.subscription = line.subscription, None
@@ -269,7 +271,7 @@ class MarketData:
         if not subscription.turn.is_over:
             session.requests.give_up(subscription.turn)
             line.pace.withdraw()
-        elif not is_lost and line.error is None:
+        elif not is_lost and (line.error is None or line.as_of is not None):
             with suppress(TradeMindError):  # with the connection the line has ended, too
                 session.requests.post(Priority.DATA, partial(line.cancel, session.ib.client, req_id))
 
@@ -312,7 +314,8 @@ class MarketData:
     def restore(self, session: Session) -> None:
         """Ask again for everything, on a new connection or after IB has dropped the lines (1101)."""
         self._broken_farms.clear()
-        self._renew(session, self._lines.values(), is_lost=True)
+        # A second's messages are some forty lines: who waits for data has them before they are kept warm.
+        self._renew(session, sorted(self._lines.values(), key=lambda line: not line.is_used), is_lost=True)
 
     def mark_stale(self, is_stale: bool) -> None:
         """Whether the session as a whole can be vouched for."""

@@ -36,7 +36,12 @@ class QuoteLine(LatestLine):
 
     @property
     def what(self) -> str:
-        return f"quote of {self.contract.symbol}"
+        return f"quote of {self.name}"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Is it worth while to wait for the first quote?"""
+        return not (self.filled.is_set() or self.is_incomplete)
 
     @property
     def ticker(self) -> ib_async.Ticker:

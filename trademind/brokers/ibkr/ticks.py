@@ -26,7 +26,7 @@ class TickLine(SequenceLine):
 
     @property
     def what(self) -> str:
-        return f"ticks of {self.contract.symbol} ({self._type})"
+        return f"ticks of {self.name} ({self._type})"
 
     def send(self, client: Client, req_id: int) -> None:
         contract, past_ticks, ignore_size = convert.to_ib_reference(self.contract), 0, False

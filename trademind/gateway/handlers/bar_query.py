@@ -96,6 +96,8 @@ def understand(
     Raises:
         Refused: IB would not answer it.
     """
+    if instrument.sec_type is SecType.CONTINUOUS_FUTURE and request.end.strip():
+        raise Refused(codes.NO_END_TIME, codes.NO_END_TIME_TEXT)
     now = gateway.clock.now()
     end = read_end(request.end, now)
     number, unit = _duration(request.duration)

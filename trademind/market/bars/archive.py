@@ -55,6 +55,7 @@ from trademind.market.bars.windows import (
     asked_for,
     asked_for_one,
     final_before,
+    not_kept,
     window_at,
     windows,
 )
@@ -155,11 +156,9 @@ class BarArchive:
             ContractNotFound, AmbiguousContract, Unavailable, NoAnswer.
         """
         BarRequest(bar_size=bar_size, what_to_show=what_to_show, use_rth=use_rth)
-        if what_to_show == "ADJUSTED_LAST":
-            raise Invalid(
-                [("what_to_show", "ADJUSTED_LAST is another series after every dividend, and is not kept")]
-            )
         contract = (await self._broker.qualify(query)).contract
+        if (refusal := not_kept(contract.sec_type, what_to_show)) is not None:
+            raise Invalid([refusal])
         series = BarSeries.of(
             contract,
             source=self._source_name(),
@@ -182,7 +181,7 @@ class BarArchive:
         """
         size, series = source.series.bar_size, source.series
         limit = min(limit, MAX_PAGE)
-        place, end = _ceil(since), min(_ceil(until), self._moment())
+        place, end = _first(since), min(_ceil(until), self._moment())
         rows: list[BarRow] = []
         complete, requests = 0, 0
         is_checked = await self._try_to_check(source)
@@ -254,7 +253,7 @@ class BarArchive:
     async def missing(self, source: Source, since: datetime, until: datetime) -> list[Window]:
         """The windows of a span that are not known, oldest first; each is one request."""
         stored = await self._stored(source.series)
-        span = (_ceil(since), min(_ceil(until), self._moment()))
+        span = (_first(since), min(_ceil(until), self._moment()))
         found: list[Window] = []
         for gap in gaps(span, stored.spans) if span[0] < span[1] else ():
             for window in windows(source.series.bar_size, *gap):
@@ -421,6 +420,11 @@ def _is_adjusted(known: BarRow, found: BarRow) -> bool:
     """Whether all four prices are others. A late correction changes one of them, or the volume."""
     pairs = [(known[place], found[place]) for place in range(1, 5)]
     return all(one and two and abs(two / one - 1) > _MOVED for one, two in pairs)
+
+
+def _first(since: datetime) -> int:
+    """The first second to look at: IB has nothing of before 1970, and the gateway takes no such time."""
+    return max(_ceil(since), 0)
 
 
 def _ceil(moment: datetime) -> int:

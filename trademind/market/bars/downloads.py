@@ -1,14 +1,14 @@
 """A download of bars as a job: what is wanted, and how it stands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
-from trademind.domain import BarRequest, ContractQuery, SecType
+from trademind.domain import BarRequest, ContractQuery, SecType, default_data, default_exchange
 from trademind.errors import Invalid
-from trademind.market.bars.windows import count_windows
+from trademind.market.bars.windows import count_windows, not_kept
 
 MAX_SYMBOLS: Final = 500
 MAX_REQUESTS: Final = 200_000
@@ -45,13 +45,17 @@ class Download:
     end: datetime | None = None
     """None for when the job is made."""
     bar_size: str = "1 hour"
-    what_to_show: str = "TRADES"
+    what_to_show: str = ""
+    """That of `default_data` if left out."""
     use_rth: bool = True
     sec_type: SecType = SecType.STOCK
-    exchange: str = "SMART"
+    exchange: str = ""
+    """That of `default_exchange` if left out."""
     currency: str = "USD"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exchange", self.exchange or default_exchange(self.sec_type))
+        object.__setattr__(self, "what_to_show", self.what_to_show or default_data(self.sec_type))
         BarRequest(bar_size=self.bar_size, what_to_show=self.what_to_show, use_rth=self.use_rth)
         errors: list[tuple[str, str]] = []
         names = tuple(dict.fromkeys(symbol.strip().upper() for symbol in self.symbols))
@@ -60,10 +64,8 @@ class Download:
             errors.append(("symbols", f"give 1 to {MAX_SYMBOLS} symbols"))
         if not all(names):
             errors.append(("symbols", "one of them is empty"))
-        if self.what_to_show == "ADJUSTED_LAST":
-            errors.append(
-                ("what_to_show", "ADJUSTED_LAST is another series after every dividend, and is not kept")
-            )
+        if (refusal := not_kept(self.sec_type, self.what_to_show)) is not None:
+            errors.append(refusal)
         for name, given in (("start", self.start), ("end", self.end)):
             if given is not None and given < EARLIEST:
                 errors.append((name, f"must not be before {EARLIEST.year}"))
@@ -73,6 +75,10 @@ class Download:
             raise Invalid(errors)
         for symbol in names:
             self.query(symbol)
+
+    def is_same(self, other: Self) -> bool:
+        """Does it want what the other one wants? In which order does not matter."""
+        return set(self.symbols) == set(other.symbols) and replace(self, symbols=other.symbols) == other
 
     def query(self, symbol: str) -> ContractQuery:
         """The contract of one of the symbols. Raises `Invalid`."""

@@ -110,7 +110,7 @@ class BarJobs:
         """
         until = wanted.until(self._archive.now())
         waiting = [job for job in self._jobs.values() if job.status.is_open]
-        if same := next((job for job in waiting if job.wanted == wanted), None):
+        if same := next((job for job in waiting if job.wanted.is_same(wanted)), None):
             return same, False
         if len(waiting) >= MAX_OPEN:
             raise TooManyJobs(f"{MAX_OPEN} downloads run or wait; GET /api/market/bars/jobs lists them")

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from trademind.domain import SecType
 from trademind.domain.durations import bar_seconds
+from trademind.domain.market import is_up_to_now
 
 SETTLE: Final = 30
 """Seconds after its end in which a bar may still change, our clock be ahead of IB's, or an answer come from
@@ -76,6 +78,15 @@ class Asked:
 
     duration: str
     end: int
+
+
+def not_kept(sec_type: SecType, what_to_show: str) -> tuple[str, str] | None:
+    """Which field asks for a series that cannot be put together of windows, and why; None where it can."""
+    if not is_up_to_now(sec_type, what_to_show):
+        return None
+    if sec_type is SecType.CONTINUOUS_FUTURE:
+        return "sec_type", "CONTFUT is another series when the next contract is in front, and is not kept"
+    return "what_to_show", f"{what_to_show} is another series after every dividend, and is not kept"
 
 
 def is_dated(bar_size: str) -> bool:
