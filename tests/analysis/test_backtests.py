@@ -100,6 +100,14 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         yield service
 
 
+async def test_one_that_raises_at_length_has_its_reason_told(service: Service) -> None:
+    await service.knows("wordy", "raise ValueError('no idea ' * 1_000_000)")
+    failed = await service.over(await service.begin("wordy"))
+    assert failed.error is not None
+    assert "ValueError: no idea" in failed.error
+    assert failed.traceback is not None
+
+
 async def test_a_strategy_of_the_users(service: Service) -> None:
     await service.knows("mine", BUYS)
     done = await service.over(await service.begin("mine", parameters={"level": 5}))

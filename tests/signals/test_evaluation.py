@@ -158,3 +158,17 @@ def test_what_it_raises_is_told_with_its_traceback(
     assert found.error.startswith(type(raised).__name__)
     assert found.traceback is not None
     assert "in on_bars" in found.traceback
+
+
+def test_what_it_says_at_length_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Told, good: Signal) -> None:
+        raise ValueError("no idea " * 100_000)
+
+    monkeypatch.setattr(Told, "changed", fail)
+    found = evaluate(Told(), walk(300))
+    assert found.error is not None
+    assert found.error.startswith("ValueError: no idea")
+    assert len(found.error) < 1100
+    assert found.traceback is not None
+    assert "in on_bars" in found.traceback
+    assert len(found.traceback) < 21_000

@@ -18,6 +18,10 @@ LONG_GAP: Final = 5 * 86_400
 """Seconds: no market's weekend with its holidays is longer, China's and Japan's golden weeks apart."""
 SILENT_BARS: Final = 5
 """So many bars without volume at the end, and the instrument may be halted."""
+MAX_ERROR: Final = 1000
+"""Characters of what a strategy says when it raises: it is part of every answer about an instrument."""
+MAX_TRACEBACK: Final = 20_000
+"""Characters of where it has raised; its beginning and its end are kept."""
 
 
 class Outcome(StrEnum):
@@ -78,12 +82,22 @@ def evaluate(strategy: Strategy, bars: BarArrays) -> Evaluation:
 
 def failed(blank: Evaluation, error: BaseException) -> Evaluation:
     """The evaluation of what has raised; to be called where it is dealt with."""
-    return replace(blank, outcome=Outcome.FAILED, error=in_a_line(error), traceback=traceback.format_exc())
+    return replace(blank, outcome=Outcome.FAILED, error=in_a_line(error), traceback=where_raised())
 
 
 def in_a_line(error: BaseException) -> str:
-    """Its class and what it says."""
-    return traceback.format_exception_only(error)[-1].strip()
+    """Its class and what it says, shortened."""
+    words = traceback.format_exception_only(error)[-1].strip()
+    return words if len(words) <= MAX_ERROR else f"{words[:MAX_ERROR]} …"
+
+
+def where_raised() -> str:
+    """The traceback of what is dealt with now, shortened."""
+    text = traceback.format_exc()
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    # What was said is at its end and may be long: the lines that lead there come before.
+    return f"{text[: MAX_TRACEBACK // 2]}\n…\n{text[-MAX_TRACEBACK // 2 :]}"
 
 
 def notes(bars: BarArrays) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ Loading runs their code, so the server has it done in a process apart (`worker.p
 
 import inspect
 import sys
-import traceback
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 from trademind.errors import StrategyNotFound
 from trademind.signals.catalogue import BrokenStrategy, strategy
-from trademind.signals.evaluation import in_a_line
+from trademind.signals.evaluation import in_a_line, where_raised
 from trademind.signals.strategy import NAME, Strategy, StrategyInfo
 
 ENTRY_POINTS: Final = "trademind.strategies"
@@ -110,7 +109,7 @@ def describe(source: Source) -> Description:
                     name=source.name,
                     origin=source.origin,
                     error=in_a_line(error),
-                    traceback=traceback.format_exc(),
+                    traceback=where_raised(),
                 ),
             )
         )
