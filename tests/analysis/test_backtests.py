@@ -108,6 +108,15 @@ async def test_one_that_raises_at_length_has_its_reason_told(service: Service) -
     assert failed.traceback is not None
 
 
+async def test_one_that_needs_more_bars_than_there_were_days(service: Service) -> None:
+    await service.knows("patient", "return []")
+    path = service.folder / "patient.py"
+    path.write_text(path.read_text().replace("looks_back = 100", "looks_back = 1_000_000"))
+    await service.strategies.load()
+    done = await service.over(await service.begin("patient"))
+    assert done.status is BacktestStatus.DONE, done.error
+
+
 async def test_a_strategy_of_the_users(service: Service) -> None:
     await service.knows("mine", BUYS)
     done = await service.over(await service.begin("mine", parameters={"level": 5}))

@@ -123,6 +123,8 @@ def test_prices_that_are_none_are_no_bars() -> None:
         (lambda good: [good, good, replace(good, index=4)], "Signal 2 is of bar 4, which is before"),
         (lambda good: [replace(good, index=6)], "Signal 0 has not the time of its bar"),
         (lambda good: [replace(good, symbol="ELSE")], "Signal 0 is of told for ELSE"),
+        (lambda good: [replace(good, action="close")], "Signal 0: 'close' is no Action."),
+        (lambda good: [replace(good, reasons=(Reason(5),))], "Signal 0: its reasons must be text."),  # type: ignore[arg-type]
         (lambda good: [replace(good, strength=1.5)], "Signal 0: strength and confidence"),
         (lambda good: [replace(good, confidence=float("nan"))], "Signal 0: strength and confidence"),
         (lambda good: [replace(good, stop=float("nan"))], "Signal 0: entry, stop and target"),

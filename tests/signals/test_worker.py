@@ -104,6 +104,10 @@ async def test_broken_files_are_listed_and_the_others_work(
         "from trademind.signals import Strategy\n"
         "class Half(Strategy):\n    name = 'half'\n    description = 'x'\n"
     )
+    write("l_warm", tail="Mine.warm_up = '5'\n")
+    write("m_long", tail="Mine.warm_up = 10**12\n")
+    write("n_words", tail="Mine.description = 5\n")
+    write("o_uses", tail="Mine.uses = lambda self: ('rsi',)\n")
     catalogue = await strategies.load()
     wrong = {Path(broken.origin).stem: broken for broken in catalogue.broken}
     assert {name: broken.error.split(":")[0] for name, broken in wrong.items()} == {
@@ -118,6 +122,10 @@ async def test_broken_files_are_listed_and_the_others_work(
         "i_hangs": "It did not return within 2 s, and was ended.",
         "j_dies": "It ended the process that it ran in (exit status 7).",
         "k_half": "ValueError",
+        "l_warm": "ValueError",
+        "m_long": "ValueError",
+        "n_words": "ValueError",
+        "o_uses": "ValueError",
     }
     traceback = wrong["b_import"].traceback
     assert traceback is not None

@@ -12,7 +12,7 @@ import numpy as np
 from trademind.domain.signals import Action, Reason, Signal
 from trademind.signals.bars import BarArrays
 from trademind.signals.registry import indicator
-from trademind.signals.strategy import Strategy
+from trademind.signals.strategy import Strategy, warm_up_of
 
 LONG_GAP: Final = 5 * 86_400
 """Seconds: no market's weekend with its holidays is longer, China's and Japan's golden weeks apart."""
@@ -68,8 +68,8 @@ def evaluate(strategy: Strategy, bars: BarArrays) -> Evaluation:
         strategy=strategy.name, symbol=bars.symbol, outcome=Outcome.DONE, bars=len(bars), notes=notes(bars)
     )
     try:
-        blank = replace(blank, needed=strategy.warm_up + 1)
-        if len(bars) <= strategy.warm_up:
+        blank = replace(blank, needed=(warm_up := warm_up_of(strategy)) + 1)
+        if len(bars) <= warm_up:
             text = f"There are {len(bars)} bars; {strategy.name} needs {blank.needed}."
             return replace(blank, outcome=Outcome.TOO_FEW_BARS, error=text)
         signals = strategy.on_bars(bars)
@@ -136,6 +136,10 @@ def _fault(signals: object, strategy: Strategy, bars: BarArrays) -> str | None:
             return f"Signal {place} is of {signal.strategy} for {signal.symbol}; make it by self.signal()."
         if signal.bar_time != bars.moment(signal.index):
             return f"Signal {place} has not the time of its bar; make it by self.signal()."
+        if not isinstance(signal.action, Action):
+            return f"Signal {place}: {signal.action!r:.40} is no Action."
+        if not all(isinstance(reason.text, str) for reason in signal.reasons):
+            return f"Signal {place}: its reasons must be text."
         if not all(_between(share) for share in (signal.strength, signal.confidence)):
             return f"Signal {place}: strength and confidence must be between 0 and 1."
         prices = (signal.entry, signal.stop, signal.target)

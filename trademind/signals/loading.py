@@ -132,7 +132,5 @@ def _check(kind: object) -> None:
         raise ValueError(
             f"{kind.__name__}.name is {kind.name!r}; it must be small letters, digits and _, 40 at most."
         )
-    if not str(kind.description).strip():
-        raise ValueError(f"{kind.__name__} has no description.")
     if inspect.isabstract(kind):
         raise ValueError(f"{kind.__name__} has no on_bars.")
