@@ -179,6 +179,19 @@ async def test_one_that_ends_the_process_is_switched_off(strategies: Strategies,
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux bounds a process's memory")
+async def test_the_bound_on_memory_is_the_users_alone(tmp_path: Path, write: Write) -> None:
+    write(
+        "rests", f"from trademind.signals import indicator; indicator('rsi').compute(bars, period=5); {GOOD}"
+    )
+    strategies = Strategies(tmp_path, deadline=5.0, load_deadline=5.0, memory=64 << 20)
+    try:
+        await strategies.load()
+        found = await strategies.evaluate("rests", {}, walk(50))
+        assert found.outcome is Outcome.DONE, found.traceback
+    finally:
+        await strategies.close()
+
+
 async def test_one_that_eats_memory_is_refused_it(strategies: Strategies, write: Write) -> None:
     write("hungry", "pile = []\nwhile True: pile.append(bytearray(1 << 24))")
     write("good")
