@@ -148,7 +148,7 @@ async def test_a_strategy_is_warm_by_the_start(service: Service, size: str) -> N
     [
         ("raise KeyError('nobody')", "mine on AAPL: KeyError: 'nobody'"),
         ("return [7]", "mine on AAPL: on_bars gave int"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise SystemExit(3)", "mine on AAPL: SystemExit: 3"),
         ("os._exit(5)", "(exit status 5)"),
         ("import numpy; return list(numpy.ones(1 << 32))", "MemoryError"),
         ("os.close(1); os.system('true'); " + SLEEPS, "longer than 4 s"),

@@ -142,7 +142,7 @@ def _signals(strategy: Strategy, symbol: str, bars: BarArrays) -> list[Signal]:
     """What a strategy gives, oldest first, the last one of each bar; without what asks for nothing."""
     try:
         given = list(strategy.on_bars(bars))
-    except Exception as error:  # whatever a user's strategy raises is its own failure
+    except (Exception, SystemExit) as error:  # whatever a user's strategy raises is its own failure
         raise _failed(strategy, symbol, in_a_line(error), where_raised()) from error
     by_bar: dict[int, Signal] = {}
     for each in given:
