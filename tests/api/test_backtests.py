@@ -175,6 +175,7 @@ async def test_only_so_many_wait(client: httpx.AsyncClient, monkeypatch: pytest.
         ({"sizing": {"risk": None}}, 422, "sizing"),
         ({"sizing": {"risk": 5}}, 422, "sizing.risk"),
         ({"sizing": {"quantity": "-1"}}, 422, "sizing.quantity"),
+        ({"sizing": {"quantity": "1e50"}}, 422, "sizing.quantity"),
         ({"commissions": "none"}, 422, "commissions"),
         ({"slippage_ticks": -1}, 422, "slippage_ticks"),
         ({"speed": 5}, 422, "speed"),
