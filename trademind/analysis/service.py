@@ -103,8 +103,11 @@ class SignalService:
         return opened
 
     async def strategies(self) -> Strategies:
-        """The strategies there are, built in and the user's."""
-        return (await self.opened()).desk.strategies
+        """The strategies there are, once the user's are loaded, however long that takes."""
+        opened = await asyncio.shield(self._open())
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
+        return opened.desk.strategies
 
     @property
     def bar_size(self) -> str:
