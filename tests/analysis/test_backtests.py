@@ -100,6 +100,23 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
         yield service
 
 
+async def test_one_that_raises_at_length_has_its_reason_told(service: Service) -> None:
+    await service.knows("wordy", "raise ValueError('no idea ' * 1_000_000)")
+    failed = await service.over(await service.begin("wordy"))
+    assert failed.error is not None
+    assert "ValueError: no idea" in failed.error
+    assert failed.traceback is not None
+
+
+async def test_one_that_needs_more_bars_than_there_were_days(service: Service) -> None:
+    await service.knows("patient", "return []")
+    path = service.folder / "patient.py"
+    path.write_text(path.read_text().replace("looks_back = 100", "looks_back = 1_000_000"))
+    await service.strategies.load()
+    done = await service.over(await service.begin("patient"))
+    assert done.status is BacktestStatus.DONE, done.error
+
+
 async def test_a_strategy_of_the_users(service: Service) -> None:
     await service.knows("mine", BUYS)
     done = await service.over(await service.begin("mine", parameters={"level": 5}))
@@ -131,7 +148,7 @@ async def test_a_strategy_is_warm_by_the_start(service: Service, size: str) -> N
     [
         ("raise KeyError('nobody')", "mine on AAPL: KeyError: 'nobody'"),
         ("return [7]", "mine on AAPL: on_bars gave int"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise SystemExit(3)", "mine on AAPL: SystemExit: 3"),
         ("os._exit(5)", "(exit status 5)"),
         ("import numpy; return list(numpy.ones(1 << 32))", "MemoryError"),
         ("os.close(1); os.system('true'); " + SLEEPS, "longer than 4 s"),

@@ -1,6 +1,7 @@
 """Backtests over HTTP, on a server with its own paper gateway, which is stopped and started again."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ WANTED = {
     "parameters": {"period": 5},
 }
 PATH = "/api/backtests"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "strategies" / "three_down.py"
 
 
 def paper(folder: Path) -> Settings:
@@ -118,6 +120,25 @@ async def test_reports_survive_a_restart_and_what_was_open_begins_anew(tmp_path:
     assert not (tmp_path / "backtests" / "stray.html").exists()
 
 
+async def test_what_was_open_waits_for_strategies_that_take_long_to_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trademind.analysis.service.LOADED_WITHIN", 0.01)
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("TRADEMIND_SIGNALS__FOLDER", str(own))
+    shutil.copy(EXAMPLE, own)
+    async with started(tmp_path) as client:
+        opened = await begun(
+            client, strategy="three_down", parameters={}, symbols=["MSFT"], bar_size="1 hour"
+        )
+    (own / "a_slow.py").write_text("import time\ntime.sleep(3)\n")
+    async with started(tmp_path) as client:
+        assert (await client.get(f"{PATH}/{opened['id']}")).json()["status"] in ("queued", "running")
+        again = await over(client, opened)
+        assert again["status"] == "done", again["error"]
+
+
 async def test_cancel(client: httpx.AsyncClient) -> None:
     job = await begun(client, bar_size="1 secs", start="2024-12-31")
     async with asyncio.timeout(30):
@@ -175,6 +196,7 @@ async def test_only_so_many_wait(client: httpx.AsyncClient, monkeypatch: pytest.
         ({"sizing": {"risk": None}}, 422, "sizing"),
         ({"sizing": {"risk": 5}}, 422, "sizing.risk"),
         ({"sizing": {"quantity": "-1"}}, 422, "sizing.quantity"),
+        ({"sizing": {"quantity": "1e50"}}, 422, "sizing.quantity"),
         ({"commissions": "none"}, 422, "commissions"),
         ({"slippage_ticks": -1}, 422, "slippage_ticks"),
         ({"speed": 5}, 422, "speed"),

@@ -98,6 +98,7 @@ async def test_parameters_are_the_strategys(client: httpx.AsyncClient) -> None:
         ("AAPL?strategy=rsi_reversion&period=1", 422, "invalid", "period"),
         ("AAPL?strategy=rsi_reversion&period=nan", 422, "invalid", "period"),
         ("AAPL?strategy=macd&fast=3&fast=4", 422, "invalid", "fast"),
+        ("AAPL?strategy=macd&fast=30&slow=20", 422, "invalid", "fast"),
         ("AAPL?bar_size=5%20secs", 422, "invalid", "bar_size"),
         ("AAPL?bar_size=1%20fortnight", 422, "invalid", "bar_size"),
         ("%C3%A4", 422, "invalid", "symbol"),
@@ -212,6 +213,12 @@ async def test_the_watch_list(tmp_path: Path) -> None:
             ({"instruments": [""]}, "symbol"),
             ({"strategies": [{"strategy": "macd", "parameters": {"fats": 5}}]}, "fats"),
             ({"strategies": [{"strategy": "macd", "bar_size": "1 secs"}]}, "bar_size"),
+            ({"strategies": [{"strategy": "macd", "parameters": {"fast": 30}}]}, "fast"),
+            ({"strategies": [{"strategy": "macd"}, {"strategy": "macd", "auto": True}]}, "strategies.1"),
+            (
+                {"strategies": [{"strategy": "macd"}, {"strategy": "macd", "parameters": {"fast": "12"}}]},
+                "strategies.1",
+            ),
         ):
             refused = await client.put(path, json={**wanted, **change})
             assert refused.status_code == 422, refused.text

@@ -1,6 +1,7 @@
 """`trademind backtest`: here on files over processes, and as jobs of a server."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,17 @@ def test_a_file_needs_no_server(tmp_path: Path) -> None:
     assert "rsi_reversion on GOOG" in (tmp_path / "page.html").read_text(encoding="utf-8")
     own = backtest("run", "-s", "three_down", "--strategies", str(MINE), *HERE, cwd=tmp_path)
     assert own["report"]["trade_count"] > 10
+
+
+def test_a_file_that_ends_whoever_runs_it_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a_ends.py").write_text("raise SystemExit(0)\n")
+    shutil.copy(MINE / "three_down.py", tmp_path / "own")
+    own = ("--strategies", "own", *HERE)
+    report = backtest("run", "-s", "three_down", *own, cwd=tmp_path)["report"]
+    assert report["trade_count"] > 10
+    refused = run("backtest", "run", "-s", "a_ends", *own, cwd=tmp_path)
+    assert (refused.returncode, refused.stderr.partition(":")[0]) == (1, "strategy_not_found")
 
 
 def test_a_grid_and_a_walk_over_processes(tmp_path: Path) -> None:

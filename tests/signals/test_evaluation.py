@@ -123,6 +123,8 @@ def test_prices_that_are_none_are_no_bars() -> None:
         (lambda good: [good, good, replace(good, index=4)], "Signal 2 is of bar 4, which is before"),
         (lambda good: [replace(good, index=6)], "Signal 0 has not the time of its bar"),
         (lambda good: [replace(good, symbol="ELSE")], "Signal 0 is of told for ELSE"),
+        (lambda good: [replace(good, action="close")], "Signal 0: 'close' is no Action."),
+        (lambda good: [replace(good, reasons=(Reason(5),))], "Signal 0: its reasons must be text."),  # type: ignore[arg-type]
         (lambda good: [replace(good, strength=1.5)], "Signal 0: strength and confidence"),
         (lambda good: [replace(good, confidence=float("nan"))], "Signal 0: strength and confidence"),
         (lambda good: [replace(good, stop=float("nan"))], "Signal 0: entry, stop and target"),
@@ -158,3 +160,17 @@ def test_what_it_raises_is_told_with_its_traceback(
     assert found.error.startswith(type(raised).__name__)
     assert found.traceback is not None
     assert "in on_bars" in found.traceback
+
+
+def test_what_it_says_at_length_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Told, good: Signal) -> None:
+        raise ValueError("no idea " * 100_000)
+
+    monkeypatch.setattr(Told, "changed", fail)
+    found = evaluate(Told(), walk(300))
+    assert found.error is not None
+    assert found.error.startswith("ValueError: no idea")
+    assert len(found.error) < 1100
+    assert found.traceback is not None
+    assert "in on_bars" in found.traceback
+    assert len(found.traceback) < 21_000

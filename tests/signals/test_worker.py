@@ -104,6 +104,10 @@ async def test_broken_files_are_listed_and_the_others_work(
         "from trademind.signals import Strategy\n"
         "class Half(Strategy):\n    name = 'half'\n    description = 'x'\n"
     )
+    write("l_warm", tail="Mine.warm_up = '5'\n")
+    write("m_long", tail="Mine.warm_up = 10**12\n")
+    write("n_words", tail="Mine.description = 5\n")
+    write("o_uses", tail="Mine.uses = lambda self: ('rsi',)\n")
     catalogue = await strategies.load()
     wrong = {Path(broken.origin).stem: broken for broken in catalogue.broken}
     assert {name: broken.error.split(":")[0] for name, broken in wrong.items()} == {
@@ -118,6 +122,10 @@ async def test_broken_files_are_listed_and_the_others_work(
         "i_hangs": "It did not return within 2 s, and was ended.",
         "j_dies": "It ended the process that it ran in (exit status 7).",
         "k_half": "ValueError",
+        "l_warm": "ValueError",
+        "m_long": "ValueError",
+        "n_words": "ValueError",
+        "o_uses": "ValueError",
     }
     traceback = wrong["b_import"].traceback
     assert traceback is not None
@@ -171,6 +179,19 @@ async def test_one_that_ends_the_process_is_switched_off(strategies: Strategies,
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux bounds a process's memory")
+async def test_the_bound_on_memory_is_the_users_alone(tmp_path: Path, write: Write) -> None:
+    write(
+        "rests", f"from trademind.signals import indicator; indicator('rsi').compute(bars, period=5); {GOOD}"
+    )
+    strategies = Strategies(tmp_path, deadline=5.0, load_deadline=5.0, memory=64 << 20)
+    try:
+        await strategies.load()
+        found = await strategies.evaluate("rests", {}, walk(50))
+        assert found.outcome is Outcome.DONE, found.traceback
+    finally:
+        await strategies.close()
+
+
 async def test_one_that_eats_memory_is_refused_it(strategies: Strategies, write: Write) -> None:
     write("hungry", "pile = []\nwhile True: pile.append(bytearray(1 << 24))")
     write("good")

@@ -21,6 +21,7 @@ from trademind.domain import ContractQuery, SecType, TrackedSignal
 from trademind.domain.signals import Action, Signal
 from trademind.errors import Invalid, NotFound, StrategyNotFound, TradeMindError
 from trademind.market.bars.archive import BarArchive
+from trademind.signals.catalogue import BUILT_IN
 from trademind.signals.evaluation import Evaluation, Outcome
 from trademind.signals.parameters import Value, read
 from trademind.signals.sizing import size_of
@@ -116,6 +117,8 @@ class SignalDesk:
                 return _plan(watch, dict(watch.parameters), LEAST_BARS)
             known = ", ".join(each.name for each in catalogue.strategies)
             raise StrategyNotFound(f"There is no strategy {watch.strategy!r}; there are {known}.")
+        if (built_in := BUILT_IN.get(info.name)) is not None:
+            built_in.of(watch.parameters)  # whether they fit together, too
         count = min(max(LEAST_BARS, SMOOTHED * (info.warm_up + 1)), MOST_BARS)
         return _plan(watch, read(info.parameters, watch.parameters), count)
 

@@ -19,6 +19,7 @@ from trademind.analysis.watchlist import Watchlist, WatchlistKeeper
 from trademind.brokers.base import Broker
 from trademind.clock import Clock
 from trademind.domain import ContractQuery
+from trademind.errors import Invalid
 from trademind.journal import Journal
 from trademind.market.bars.archive import BarArchive
 from trademind.settings import SignalSettings
@@ -102,8 +103,11 @@ class SignalService:
         return opened
 
     async def strategies(self) -> Strategies:
-        """The strategies there are, built in and the user's."""
-        return (await self.opened()).desk.strategies
+        """The strategies there are, once the user's are loaded, however long that takes."""
+        opened = await asyncio.shield(self._open())
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
+        return opened.desk.strategies
 
     @property
     def bar_size(self) -> str:
@@ -123,12 +127,16 @@ class SignalService:
         """Have another watch list from now on; None for that of the settings.
 
         Raises:
-            StrategyNotFound, Invalid: a strategy that there is not, or its parameters.
+            StrategyNotFound, Invalid: a strategy that there is not or is there twice, or its parameters.
             JournalUnavailable: it cannot be kept; what held before goes on.
         """
         opened = await self.opened()
-        for watch in watchlist.strategies if watchlist is not None else ():
-            opened.desk.plan(watch)
+        plans = [opened.desk.plan(watch) for watch in (watchlist.strategies if watchlist is not None else ())]
+        keys = [plan.key for plan in plans]
+        # The same in other words, or once with and once without orders: what is meant is not to be guessed.
+        twice = [place for place, key in enumerate(keys) if key in keys[:place]]
+        if twice:
+            raise Invalid([(f"strategies.{place}", "is there before") for place in twice])
         await self._watchlist.set(watchlist)
         opened.scheduler.wake()
 

@@ -121,7 +121,7 @@ def maker_of(name: str, folder: Path | None) -> "Callable[..., Strategy]":
     for source in sources(folder):
         try:
             names = {kind.name for kind in load(source)}
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a file may end whoever runs it
             if source.name == name:
                 raise StrategyNotFound(f"{source.origin} cannot be used: {error}") from error
             continue

@@ -12,12 +12,16 @@ import numpy as np
 from trademind.domain.signals import Action, Reason, Signal
 from trademind.signals.bars import BarArrays
 from trademind.signals.registry import indicator
-from trademind.signals.strategy import Strategy
+from trademind.signals.strategy import Strategy, warm_up_of
 
 LONG_GAP: Final = 5 * 86_400
 """Seconds: no market's weekend with its holidays is longer, China's and Japan's golden weeks apart."""
 SILENT_BARS: Final = 5
 """So many bars without volume at the end, and the instrument may be halted."""
+MAX_ERROR: Final = 1000
+"""Characters of what a strategy says when it raises: it is part of every answer about an instrument."""
+MAX_TRACEBACK: Final = 20_000
+"""Characters of where it has raised; its beginning and its end are kept."""
 
 
 class Outcome(StrEnum):
@@ -64,8 +68,8 @@ def evaluate(strategy: Strategy, bars: BarArrays) -> Evaluation:
         strategy=strategy.name, symbol=bars.symbol, outcome=Outcome.DONE, bars=len(bars), notes=notes(bars)
     )
     try:
-        blank = replace(blank, needed=strategy.warm_up + 1)
-        if len(bars) <= strategy.warm_up:
+        blank = replace(blank, needed=(warm_up := warm_up_of(strategy)) + 1)
+        if len(bars) <= warm_up:
             text = f"There are {len(bars)} bars; {strategy.name} needs {blank.needed}."
             return replace(blank, outcome=Outcome.TOO_FEW_BARS, error=text)
         signals = strategy.on_bars(bars)
@@ -78,12 +82,22 @@ def evaluate(strategy: Strategy, bars: BarArrays) -> Evaluation:
 
 def failed(blank: Evaluation, error: BaseException) -> Evaluation:
     """The evaluation of what has raised; to be called where it is dealt with."""
-    return replace(blank, outcome=Outcome.FAILED, error=in_a_line(error), traceback=traceback.format_exc())
+    return replace(blank, outcome=Outcome.FAILED, error=in_a_line(error), traceback=where_raised())
 
 
 def in_a_line(error: BaseException) -> str:
-    """Its class and what it says."""
-    return traceback.format_exception_only(error)[-1].strip()
+    """Its class and what it says, shortened."""
+    words = traceback.format_exception_only(error)[-1].strip()
+    return words if len(words) <= MAX_ERROR else f"{words[:MAX_ERROR]} …"
+
+
+def where_raised() -> str:
+    """The traceback of what is dealt with now, shortened."""
+    text = traceback.format_exc()
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    # What was said is at its end and may be long: the lines that lead there come before.
+    return f"{text[: MAX_TRACEBACK // 2]}\n…\n{text[-MAX_TRACEBACK // 2 :]}"
 
 
 def notes(bars: BarArrays) -> tuple[str, ...]:
@@ -122,6 +136,10 @@ def _fault(signals: object, strategy: Strategy, bars: BarArrays) -> str | None:
             return f"Signal {place} is of {signal.strategy} for {signal.symbol}; make it by self.signal()."
         if signal.bar_time != bars.moment(signal.index):
             return f"Signal {place} has not the time of its bar; make it by self.signal()."
+        if not isinstance(signal.action, Action):
+            return f"Signal {place}: {signal.action!r:.40} is no Action."
+        if not all(isinstance(reason.text, str) for reason in signal.reasons):
+            return f"Signal {place}: its reasons must be text."
         if not all(_between(share) for share in (signal.strength, signal.confidence)):
             return f"Signal {place}: strength and confidence must be between 0 and 1."
         prices = (signal.entry, signal.stop, signal.target)

@@ -5,7 +5,6 @@ Loading runs their code, so the server has it done in a process apart (`worker.p
 
 import inspect
 import sys
-import traceback
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 from trademind.errors import StrategyNotFound
 from trademind.signals.catalogue import BrokenStrategy, strategy
-from trademind.signals.evaluation import in_a_line
+from trademind.signals.evaluation import in_a_line, where_raised
 from trademind.signals.strategy import NAME, Strategy, StrategyInfo
 
 ENTRY_POINTS: Final = "trademind.strategies"
@@ -110,7 +109,7 @@ def describe(source: Source) -> Description:
                     name=source.name,
                     origin=source.origin,
                     error=in_a_line(error),
-                    traceback=traceback.format_exc(),
+                    traceback=where_raised(),
                 ),
             )
         )
@@ -133,7 +132,5 @@ def _check(kind: object) -> None:
         raise ValueError(
             f"{kind.__name__}.name is {kind.name!r}; it must be small letters, digits and _, 40 at most."
         )
-    if not str(kind.description).strip():
-        raise ValueError(f"{kind.__name__} has no description.")
     if inspect.isabstract(kind):
         raise ValueError(f"{kind.__name__} has no on_bars.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from trademind.errors import Invalid
+from trademind.signals.arithmetic import load_talib
 from trademind.signals.bars import BarArrays
 from trademind.signals.evaluation import Evaluation, Outcome, evaluate, failed
 from trademind.signals.loading import Source, describe, load
@@ -29,6 +30,7 @@ GRACE: Final = 2.0
 def main() -> None:
     """Serve requests until there are no more."""
     requests, replies = private_streams()
+    load_talib()  # before the bound, of which it would take a good part
     bound_memory(int(sys.argv[1]))
     send(replies, None)
     strategies: dict[Source, dict[str, type[Strategy]]] = {}

@@ -30,6 +30,8 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 EXPIRY_BARS: Final = 3
 """How long a signal is good for where the strategy does not say: long enough for a look in the morning at
 what the bar of yesterday said."""
+MAX_WARM_UP: Final = 1_000_000
+"""Bars: more than ten years of a share's minutes, and none too many for a time before them to have a date."""
 
 
 def whole(default: int, minimum: int, maximum: int, description: str) -> Any:
@@ -115,14 +117,24 @@ class Strategy(ABC):
 
     @classmethod
     def info(cls, origin: str) -> StrategyInfo:
-        """The strategy as data."""
+        """The strategy as data.
+
+        Raises:
+            ValueError: something of it cannot be told.
+        """
         usual = cls()
+        # Somebody's own class has whatever they wrote, and is part of every list of strategies.
+        told: tuple[object, ...] = (cls.description, *usual.uses())
+        if not isinstance(told[0], str) or not told[0].strip():
+            raise ValueError(f"{cls.__name__} has no description.")
+        if not all(isinstance(use, Use) for use in told[1:]):
+            raise ValueError(f"{cls.__name__}.uses() gives what is no Use.")
         return StrategyInfo(
             name=cls.name,
             description=cls.description,
             parameters=cls.parameters(),
             uses=usual.uses(),
-            warm_up=usual.warm_up,
+            warm_up=warm_up_of(usual),
             origin=origin,
         )
 
@@ -179,3 +191,11 @@ class Strategy(ABC):
             target=target,
             expires_at=expiry(begins, bars.bar_size, expiry_bars),
         )
+
+
+def warm_up_of(strategy: Strategy) -> int:
+    """How many bars a strategy cannot do without, as somebody's own class tells it. Raises `ValueError`."""
+    told: object = strategy.warm_up
+    if type(told) is not int or not 0 <= told <= MAX_WARM_UP:
+        raise ValueError(f"{strategy.name}.warm_up is {told!r:.40}; it must be 0 to {MAX_WARM_UP:,} bars.")
+    return told

@@ -132,7 +132,7 @@ class BacktestRequest:
 
     def download(self, lead: timedelta) -> Download:
         """The bars that it takes, from `lead` before its start. Raises `Invalid`."""
-        start = self.start if self.start <= EARLIEST + lead else self.start - lead
+        start = self.start if self.start - EARLIEST <= lead else self.start - lead
         return Download(
             symbols=self.symbols, start=start, end=self.end, bar_size=self.bar_size, use_rth=self.use_rth
         )

@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from trademind.errors import Invalid, StrategyFailed, TradeMindError
 from trademind.journal import BarRow, BarSeries, Location, stored_bars
 from trademind.signals.backtest import BacktestSettings, render, run_backtest
 from trademind.signals.bars import BarArrays
+from trademind.signals.evaluation import in_a_line, where_raised
 from trademind.signals.loading import Source, strategy_of
 from trademind.signals.parameters import Value
 from trademind.signals.sandbox import GRACE, alarm, bound_memory, private_streams, receive
@@ -76,8 +76,7 @@ def main() -> None:
     except MemoryError:
         _tell(replies, failed="It takes too much memory: take a shorter time or larger bars.", traceback=None)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code runs here, and may raise anything
-        words = "".join(traceback.format_exception_only(error)).strip()
-        _tell(replies, failed=words, traceback=traceback.format_exc())
+        _tell(replies, failed=in_a_line(error), traceback=where_raised())
     else:
         _tell(replies, done=True)
 

@@ -1,6 +1,5 @@
 """A backtest from the bars to the report."""
 
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from trademind.signals.backtest.statistics import activity, comparison, performa
 from trademind.signals.backtest.track import Track
 from trademind.signals.backtest.trades import round_trips
 from trademind.signals.bars import BarArrays, Floats
+from trademind.signals.evaluation import in_a_line, where_raised
 
 MAX_SYMBOLS: Final = 500
 """On one account."""
@@ -142,8 +142,8 @@ def _signals(strategy: Strategy, symbol: str, bars: BarArrays) -> list[Signal]:
     """What a strategy gives, oldest first, the last one of each bar; without what asks for nothing."""
     try:
         given = list(strategy.on_bars(bars))
-    except Exception as error:  # whatever a user's strategy raises is its own failure
-        raise _failed(strategy, symbol, f"{type(error).__name__}: {error}", traceback.format_exc()) from error
+    except (Exception, SystemExit) as error:  # whatever a user's strategy raises is its own failure
+        raise _failed(strategy, symbol, in_a_line(error), where_raised()) from error
     by_bar: dict[int, Signal] = {}
     for each in given:
         if not isinstance(each, Signal):

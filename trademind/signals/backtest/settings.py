@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from trademind.domain import SecType
+from trademind.domain.orders import MAX_QUANTITY
 from trademind.domain.signals import Signal
 from trademind.errors import Invalid
 from trademind.gateway.engine.commissions import FIXED, CommissionSchedule
@@ -31,8 +32,8 @@ class FixedQuantity:
     quantity: Decimal
 
     def __post_init__(self) -> None:
-        if not (self.quantity.is_finite() and self.quantity > 0):
-            raise Invalid([("sizing.quantity", "must be above zero")])
+        if not (self.quantity.is_finite() and 0 < self.quantity <= MAX_QUANTITY):
+            raise Invalid([("sizing.quantity", f"must be above zero, and at most {MAX_QUANTITY:,f}")])
 
 
 @dataclass(frozen=True, slots=True)
