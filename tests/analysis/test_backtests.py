@@ -42,6 +42,7 @@ BUYS = (
     'print("aside"); return [self.signal(bars, len(bars) - self.level, Action.BUY, reasons=[Reason("so")])]'
 )
 SLEEPS = "time.sleep(60); return []"
+"""Longer than any test lasts: it has to be ended."""
 
 
 @dataclass

@@ -112,6 +112,7 @@ async def test_one_that_never_returns_holds_up_no_other(tmp_path: Path) -> None:
 
 async def test_looks_never_overlap(tmp_path: Path) -> None:
     """A strategy that takes longer than a bar: the next look begins when the one before is over."""
+    # Longer than its bars are, by the clock of the market.
     slow = EVERY.replace("last = len", "import time; time.sleep(0.3); last = len")
     async with open_stage() as stage, signals_of(stage, tmp_path, files={"every": slow}) as signals:
         desk, under_way, most = signals.opened.desk, 0, 0

@@ -132,6 +132,7 @@ async def test_what_was_open_waits_for_strategies_that_take_long_to_load(
         opened = await begun(
             client, strategy="three_down", parameters={}, symbols=["MSFT"], bar_size="1 hour"
         )
+    # Loaded before the others, for as long as is waited for strategies at a start.
     (own / "a_slow.py").write_text("import time\ntime.sleep(3)\n")
     async with started(tmp_path) as client:
         assert (await client.get(f"{PATH}/{opened['id']}")).json()["status"] in ("queued", "running")

@@ -72,7 +72,7 @@ def _ready_time(folder: Path) -> float:
         while not _is_ready(port):
             if process.poll() is not None or time.perf_counter() > began + PATIENCE:
                 raise RuntimeError("the server did not get ready")
-            time.sleep(LOOK)
+            time.sleep(LOOK)  # a server tells nobody when it is ready: it is asked until it is
         return time.perf_counter() - began
     finally:
         process.terminate()

@@ -130,7 +130,7 @@ def test_a_backtest_goes_on_without_its_command(server: Running, tmp_path: Path)
             listed = httpx.get(f"{server.banner['url']}/api/backtests").json()["backtests"]
             if any(each["status"] == "running" for each in listed):
                 break
-            time.sleep(0.1)
+            time.sleep(0.1)  # it is asked over HTTP until it is so, or the deadline has passed
         time.sleep(0.5)  # until it has the answer, and shows it
         command.send_signal(signal.SIGINT)
         _, errors = command.communicate(timeout=30)

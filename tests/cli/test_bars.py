@@ -92,7 +92,7 @@ def test_a_download_goes_on_without_its_command(tmp_path: Path) -> None:
             deadline = time.monotonic() + 60
             while listed["status"] != "running" and time.monotonic() < deadline:
                 listed = bars("download", *wanted, "--no-wait", *url, cwd=tmp_path)
-            time.sleep(1)
+            time.sleep(1)  # until the command watches it: without a terminal nothing shows that it does
             command.send_signal(signal.SIGINT)
             _, errors = command.communicate(timeout=30)
         assert command.returncode == 130

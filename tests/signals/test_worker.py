@@ -138,7 +138,7 @@ async def test_broken_files_are_listed_and_the_others_work(
 async def test_one_that_never_returns_is_ended_and_switched_off(strategies: Strategies, write: Write) -> None:
     write("good")
     write("endless", "while True: pass")
-    write("asleep", "time.sleep(60)")
+    write("asleep", "time.sleep(60)")  # longer than its deadline: it has to be ended
     await strategies.load()
     began = time.monotonic()
     first, second, good = await asyncio.gather(
@@ -225,6 +225,7 @@ async def test_nothing_that_it_has_started_stays(
     strategies: Strategies, write: Write, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
+    # A child that would outlive its parent.
     body = f"child = os.fork()\nif child == 0: time.sleep(60)\nopen({str(started)!r}, 'w').write(str(child))"
     write("forks", f"{body}\nwhile True: pass")
     await strategies.load()
@@ -268,7 +269,7 @@ def _runs(pid: int) -> bool:
 async def test_a_caller_who_goes_away_leaves_no_answer_to_the_next(
     strategies: Strategies, write: Write
 ) -> None:
-    write("slow", f"time.sleep(0.5)\n{GOOD}")
+    write("slow", f"time.sleep(0.5)\n{GOOD}")  # long enough for its caller to go away meanwhile
     write("good")
     await strategies.load()
     assert await outcome(strategies, "slow") is Outcome.DONE

@@ -78,7 +78,7 @@ class Scheduler:
     async def _is_done(self) -> bool:
         try:
             return await self.look()
-        except Exception:  # the watch list is looked at for as long as the server runs
+        except Exception:  # one look that fails, for whatever reason, must not end all later ones
             log.exception("the look at the watch list failed")
             return False
 

@@ -7,6 +7,7 @@ come one after the other, of which the last are kept for whoever reads a little 
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -43,7 +44,7 @@ Batch = dict[Channel, list[Item]]
 """What has come of several topics, by channel; of each topic oldest first."""
 
 
-class Topic:
+class Topic(ABC):
     """One kind of data of one instrument, as it comes in.
 
     `version` grows by one with every change. Those who have read up to one are told what has come since by
@@ -68,9 +69,9 @@ class Topic:
         """The version that whoever begins to follow has read up to."""
         return self.version
 
+    @abstractmethod
     def since(self, version: int) -> Iterable[Item]:
         """What has come after `version`, oldest first."""
-        raise NotImplementedError
 
     def wake_at_change(self, wake: asyncio.Event) -> None:
         """Set `wake` at the next change, once."""

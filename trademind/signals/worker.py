@@ -148,7 +148,7 @@ async def _read(process: Process) -> Any:
     data = await process.stdout.readexactly(length)
     try:
         return pickle.loads(data)
-    except Exception as error:
+    except Exception as error:  # what unpickling raises is for the user's own classes to choose
         raise OSError("a reply that cannot be read") from error
 
 

@@ -39,7 +39,7 @@ class Moody:
             case 2:
                 os._exit(7)
             case 3:
-                time.sleep(600)
+                time.sleep(600)  # longer than any limit: it has to be ended
         return Crossover(self.fast, self.slow).on_bars(bars)
 
 
